@@ -1,0 +1,1 @@
+//! Arguments into settings, one file a command, exit codes.

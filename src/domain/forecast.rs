@@ -1,0 +1,98 @@
+//! What is expected, with how sure we are.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::series::{Signal, Subject};
+
+/// Quantiles of one signal over the horizon, and of its maximum over the lead time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// What it is about.
+    pub subject: Subject,
+    /// What is forecast.
+    pub signal: Signal,
+    /// The first forecast instant: step `h` is at `start_ms + h·step_ms`.
+    pub start_ms: i64,
+    /// Spacing.
+    pub step_ms: i64,
+    /// Mean of each step; length is the horizon.
+    pub mean: Vec<f64>,
+    /// Quantile levels in rising order, each in 0..1.
+    pub levels: Vec<f64>,
+    /// Shape (levels, horizon), rising along the levels.
+    pub quantiles: Array2<f64>,
+    /// Steps of the lead time that `peak` covers, at least 1.
+    pub lead_steps: usize,
+    /// Quantile of the maximum over the first `lead_steps` steps, one a level.
+    pub peak: Vec<f64>,
+    /// How the method did on this series' own past.
+    pub trust: Trust,
+}
+
+impl Forecast {
+    /// Horizon in steps.
+    #[must_use]
+    pub fn horizon(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// The peak's quantile at `level`, interpolated linearly between the levels kept and held flat beyond them.
+    #[must_use]
+    pub fn peak_at(&self, level: f64) -> f64 {
+        interpolate(&self.levels, &self.peak, level)
+    }
+
+    /// The probability that the peak exceeds `value`, interpolated between the levels kept; never below
+    /// 1 − the highest level nor above 1 − the lowest, since nothing is known beyond them.
+    #[must_use]
+    pub fn exceedance(&self, value: f64) -> f64 {
+        let (Some(first), Some(last)) = (self.levels.first(), self.levels.last()) else { return 1.0 };
+        if value < self.peak[0] {
+            return 1.0 - first;
+        }
+        for i in 1..self.peak.len() {
+            if value < self.peak[i] {
+                let width = self.peak[i] - self.peak[i - 1];
+                let share = if width > 0.0 { (value - self.peak[i - 1]) / width } else { 1.0 };
+                return 1.0 - (self.levels[i - 1] + share * (self.levels[i] - self.levels[i - 1]));
+            }
+        }
+        1.0 - last
+    }
+}
+
+fn interpolate(xs: &[f64], ys: &[f64], x: f64) -> f64 {
+    let Some(i) = xs.iter().position(|&v| v >= x) else { return ys.last().copied().unwrap_or(f64::NAN) };
+    if i == 0 || xs[i] <= x {
+        return ys[i];
+    }
+    let share = (x - xs[i - 1]) / (xs[i] - xs[i - 1]);
+    ys[i - 1] + share * (ys[i] - ys[i - 1])
+}
+
+/// How a forecast's method did on the series' own past, measured on rolling origins.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trust {
+    /// Measured values behind the forecast.
+    pub observations: usize,
+    /// Rolling origins tested; 0 means nothing below is measured.
+    pub origins: usize,
+    /// Seasons used, in steps.
+    pub seasons: Vec<usize>,
+    /// Members of the bank and their weights, largest first.
+    pub weights: Vec<(String, f64)>,
+    /// Mean absolute scaled error over the origins; scale is the mean absolute seasonal difference.
+    pub mase: Option<f64>,
+    /// The same of the seasonal naive forecast.
+    pub mase_seasonal_naive: Option<f64>,
+    /// The same of the last value.
+    pub mase_last_value: Option<f64>,
+    /// Share of held-out values at or below each quantile: (level, coverage).
+    pub coverage: Vec<(f64, f64)>,
+    /// The same for the peak over the lead time.
+    pub peak_coverage: Vec<(f64, f64)>,
+    /// Why the forecast is plainer than usual, if it is: too short, constant, mostly zero.
+    pub fallback: Option<String>,
+}

@@ -1,0 +1,43 @@
+//! The values that flow from measurement to decision. Plain data: printable, serialisable, comparable.
+//!
+//! ```text
+//! Samples ─▶ Series ─▶ Forecast ─▶ Menu ─┐
+//! Snapshot, Catalog, Policy ─────────────┴▶ Problem ─▶ Plan ─▶ Steps
+//! ```
+//!
+//! Units are in the names. Times are milliseconds since the Unix epoch (`_ms`), amounts of CPU are
+//! millicores, amounts of memory and storage bytes, prices a currency unit an hour. No value here knows a
+//! file, a clock, a solver or a cluster.
+
+pub mod catalog;
+pub mod clock;
+pub mod forecast;
+pub mod input_error;
+pub mod menu;
+pub mod orchestration;
+pub mod plan;
+pub mod policy;
+pub mod problem;
+pub mod quantity;
+pub mod resources;
+pub mod rules;
+pub mod run;
+pub mod samples;
+pub mod series;
+pub mod snapshot;
+pub mod steps;
+
+pub use catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
+pub use clock::{Clock, StopRule};
+pub use forecast::Forecast;
+pub use input_error::{InputError, Location};
+pub use menu::{Menu, MenuEntry};
+pub use plan::{Certificate, Plan};
+pub use policy::Policy;
+pub use problem::Problem;
+pub use resources::Resources;
+pub use run::Run;
+pub use samples::Samples;
+pub use series::{Axis, Series, Signal, Subject};
+pub use snapshot::{Snapshot, WorkloadId};
+pub use steps::Steps;

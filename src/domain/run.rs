@@ -1,0 +1,49 @@
+//! One planning run: everything that went in and came out, for reports.
+
+use super::catalog::Catalog;
+use super::forecast::Forecast;
+use super::menu::Menu;
+use super::orchestration::Orchestration;
+use super::plan::Plan;
+use super::policy::Policy;
+use super::series::Series;
+use super::snapshot::Snapshot;
+use super::steps::Steps;
+
+/// One planning run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The cluster as it stands.
+    pub snapshot: Snapshot,
+    /// What can be bought.
+    pub catalog: Catalog,
+    /// What the owner wants.
+    pub policy: Policy,
+    /// Workload-level measurements; `None` without metrics.
+    pub series: Option<Series>,
+    /// Forecasts of workload-level signals; empty without metrics.
+    pub forecasts: Vec<Forecast>,
+    /// The five models of each workload; empty without metrics.
+    pub orchestration: Vec<Orchestration>,
+    /// The choices.
+    pub menus: Vec<Menu>,
+    /// The decision.
+    pub plan: Plan,
+    /// How to get there.
+    pub steps: Steps,
+    /// How to run it again.
+    pub provenance: Provenance,
+}
+
+/// How a run came about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Version of Plimsoll.
+    pub version: String,
+    /// The command line, words quoted where needed.
+    pub command: String,
+    /// Input files with their size, e.g. `metrics  data/metrics.parquet  1.6 MiB`.
+    pub inputs: Vec<String>,
+    /// When it ran.
+    pub generated_at_ms: i64,
+}

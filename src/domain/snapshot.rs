@@ -1,0 +1,249 @@
+//! The cluster at one instant, made from real Kubernetes objects.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog::CapacityType;
+use super::resources::Resources;
+use super::rules::{LabelSelector, Labels, SchedulingRules, Taint};
+
+/// Which workload: the controller at the top of the owner chain, or the pod itself if it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WorkloadId {
+    /// Namespace.
+    pub namespace: String,
+    /// `Deployment`, `StatefulSet`, `DaemonSet`, `ReplicaSet`, `Job`, `CronJob`, another controller's kind, or `Pod`.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for WorkloadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The cluster at one instant. Vectors are sorted by (namespace, name), so that equal clusters are equal values.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Newest time any object carries: when the dump was taken, as far as it tells.
+    pub taken_at_ms: Option<i64>,
+    /// Nodes.
+    pub nodes: Vec<Node>,
+    /// Distinct pod templates; pods and workloads refer to them by index.
+    pub templates: Vec<PodTemplate>,
+    /// Pods that hold or want resources: those Succeeded or Failed are left out.
+    pub pods: Vec<Pod>,
+    /// Workloads, among them one of kind `Pod` for each pod without a controller.
+    pub workloads: Vec<Workload>,
+    /// Services.
+    pub services: Vec<Service>,
+    /// Pod disruption budgets.
+    pub budgets: Vec<DisruptionBudget>,
+    /// Autoscalers that already drive a workload.
+    pub autoscalers: Vec<Autoscaler>,
+    /// Labels of each namespace.
+    pub namespaces: BTreeMap<String, Labels>,
+    /// Priority of each priority class.
+    pub priority_classes: BTreeMap<String, i32>,
+    /// Objects of kinds not read, counted by kind.
+    pub ignored_kinds: BTreeMap<String, usize>,
+    /// What was odd in the input but not fatal, each naming its object.
+    pub warnings: Vec<String>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: Labels,
+    /// Taints, those of the unschedulable mark included.
+    pub taints: Vec<Taint>,
+    /// Cordoned.
+    pub unschedulable: bool,
+    /// Condition `Ready` is `True` (or the node states no conditions at all).
+    pub ready: bool,
+    /// What pods may ask for in all, `pods` included.
+    pub allocatable: Resources,
+    /// Zone label's value; empty where there is none.
+    pub zone: String,
+    /// Instance type label's value; empty where there is none.
+    pub instance_type: String,
+    /// Spot or on-demand, from the labels that Karpenter and the large providers set.
+    pub capacity_type: CapacityType,
+    /// When it was created.
+    pub created_ms: Option<i64>,
+    /// Must not be drained: `cluster-autoscaler.kubernetes.io/scale-down-disabled` or `karpenter.sh/do-not-disrupt`.
+    pub do_not_disrupt: bool,
+}
+
+/// What pods made from one template have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PodTemplate {
+    /// Namespace.
+    pub namespace: String,
+    /// Labels, without those that differ from pod to pod (pod index, pod name, copied topology labels).
+    pub labels: Labels,
+    /// What the scheduler reserves for the pod: containers and sidecars, or the largest init container if
+    /// that is more, and overhead.
+    pub requests: Resources,
+    /// Sum of the container limits where every container has one.
+    pub limits: Resources,
+    /// Each ordinary container and sidecar.
+    pub containers: Vec<Container>,
+    /// Where it may run.
+    pub rules: SchedulingRules,
+    /// Priority; higher is more important.
+    pub priority: i32,
+    /// Name of the priority class; empty where there is none.
+    pub priority_class: String,
+}
+
+/// Requests and limits of one container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Container {
+    /// Name.
+    pub name: String,
+    /// Requests.
+    pub requests: Resources,
+    /// Limits.
+    pub limits: Resources,
+}
+
+/// A pod that holds or wants resources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pod {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Unique id; empty where the dump has none.
+    pub uid: String,
+    /// The workload it belongs to.
+    pub workload: WorkloadId,
+    /// Index into [`Snapshot::templates`].
+    pub template: usize,
+    /// The node it is bound to.
+    pub node: Option<String>,
+    /// Running and ready.
+    pub ready: bool,
+    /// Being deleted.
+    pub deleting: bool,
+    /// Must not be evicted: `safe-to-evict: "false"`, `karpenter.sh/do-not-disrupt`, a mirror pod, or no
+    /// controller that would make it again.
+    pub do_not_evict: bool,
+    /// `controller.kubernetes.io/pod-deletion-cost`.
+    pub deletion_cost: i32,
+    /// When it was created, bound and last became ready.
+    pub created_ms: Option<i64>,
+    /// When it was bound.
+    pub scheduled_ms: Option<i64>,
+    /// When it last became ready.
+    pub ready_ms: Option<i64>,
+    /// What kube-scheduler said of it, if it could not place it.
+    pub scheduler_message: Option<String>,
+}
+
+impl Pod {
+    /// `namespace/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Which.
+    pub id: WorkloadId,
+    /// Replicas wanted now; for a Job its parallelism, for a DaemonSet its desired number.
+    pub replicas: u32,
+    /// Labels of the workload object.
+    pub labels: Labels,
+    /// Which pods are its own.
+    pub selector: LabelSelector,
+    /// Its current pod template, index into [`Snapshot::templates`]; `None` where neither object nor pod tells.
+    pub template: Option<usize>,
+    /// Has a scale subresource that Plimsoll may drive (Deployment, StatefulSet, bare ReplicaSet).
+    pub scalable: bool,
+    /// Runs one pod on each eligible node, so its pods are overhead of nodes and not placed.
+    pub daemon: bool,
+    /// Pods run to completion (Job).
+    pub batch: bool,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName`.
+    pub service_type: String,
+    /// Pods it sends to; empty selects none.
+    pub selector: Labels,
+    /// Ports it listens on.
+    pub ports: Vec<i32>,
+    /// Ready addresses over its endpoint slices.
+    pub ready_endpoints: usize,
+}
+
+/// A count, or a share of the replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Amount {
+    /// A number of pods.
+    Count(u32),
+    /// Percent of the replicas, 0..=100.
+    Percent(u32),
+}
+
+impl Amount {
+    /// The number of pods of `whole`, a percentage rounded up (as disruption budgets do).
+    #[must_use]
+    pub fn of_rounded_up(self, whole: u32) -> u32 {
+        match self {
+            Self::Count(n) => n,
+            Self::Percent(p) => u32::try_from((u64::from(whole) * u64::from(p)).div_ceil(100)).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// A pod disruption budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DisruptionBudget {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Which pods; `None` selects none, an empty selector all of the namespace.
+    pub selector: Option<LabelSelector>,
+    /// At least so many stay.
+    pub min_available: Option<Amount>,
+    /// At most so many go.
+    pub max_unavailable: Option<Amount>,
+}
+
+/// An autoscaler that already drives a workload's replicas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Autoscaler {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// `HorizontalPodAutoscaler`.
+    pub kind: String,
+    /// What it drives.
+    pub target: WorkloadId,
+    /// Lower bound.
+    pub min_replicas: u32,
+    /// Upper bound.
+    pub max_replicas: u32,
+}

@@ -1,0 +1,1 @@
+//! `Series` into `Forecast`s: the glue between the values and `plimsoll_models::forecast`.

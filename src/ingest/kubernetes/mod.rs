@@ -1,0 +1,1 @@
+//! What `kubectl get … -o json|yaml` prints into a Snapshot.

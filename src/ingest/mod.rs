@@ -1,0 +1,13 @@
+//! The outside world into [`Samples`](crate::domain::Samples), [`Snapshot`](crate::domain::Snapshot) and
+//! [`Catalog`](crate::domain::Catalog). Reads and checks; decides nothing.
+
+pub mod catalog;
+pub mod kubernetes;
+pub mod openmetrics;
+#[cfg(feature = "cluster")]
+pub mod prometheus;
+pub mod source;
+#[cfg(feature = "tables")]
+pub mod tables;
+
+pub use source::Source;

@@ -1,0 +1,1 @@
+//! Policy documents into a checked `Policy`.

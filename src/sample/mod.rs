@@ -1,0 +1,1 @@
+//! The sample cluster: a seeded, repeatable export for the demo and the tests.

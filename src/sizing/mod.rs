@@ -1,0 +1,1 @@
+//! Forecasts, latency model and policy into a `Menu` for each workload.
