@@ -74,7 +74,7 @@ fn read_offer(reading: &mut Reading, node: &Node, path: &str, sold: &mut Sold) -
         }
         let zones = fields.filled_list("zones", text);
         let capacity_types = [("on-demand", CapacityType::OnDemand), ("spot", CapacityType::Spot)];
-        let capacity_type = fields.choice("capacityType", &capacity_types).unwrap_or_default();
+        let capacity_type = fields.choice_or("capacityType", &capacity_types, CapacityType::OnDemand);
         let price_per_hour = fields.number("pricePerHour", NOT_NEGATIVE);
         let allocatable = fields.resources("allocatable");
         if let Some(resources) = &allocatable {
@@ -99,7 +99,7 @@ fn read_offer(reading: &mut Reading, node: &Node, path: &str, sold: &mut Sold) -
         Some(NodeOffer {
             name,
             zones: zones.unwrap_or_else(|| vec![String::new()]),
-            capacity_type,
+            capacity_type: capacity_type?,
             price_per_hour: price_per_hour?,
             allocatable,
             labels,
@@ -324,7 +324,7 @@ spec:
             (
                 "quota: 100",
                 "qouta: 100",
-                "c.yaml:14:5: unknown field \"spec.offers[0].qouta\" (did you mean quota? known here: name, pricePerHour, allocatable, zones, capacityType, labels, taints, quota, bootTime)",
+                "c.yaml:14:5: unknown field \"spec.offers[0].qouta\" (did you mean quota? known here: name, zones, capacityType, pricePerHour, allocatable, labels, taints, quota, bootTime)",
             ),
             (
                 "labels: { node.kubernetes.io/instance-type: m5.xlarge }",
@@ -334,7 +334,7 @@ spec:
             (
                 "effect: NoSchedule",
                 "effect: Never",
-                "c.yaml:21:51: spec.offers[1].taints[0].effect: expected one of NoSchedule, PreferNoSchedule, NoExecute, found \"Never\"",
+                "c.yaml:21:52: spec.offers[1].taints[0].effect: expected one of NoSchedule, PreferNoSchedule, NoExecute, found \"Never\"",
             ),
             ("spec:\n", "specs:\n", "c.yaml:2:1: spec is missing (list offers under spec.offers)"),
         ] {
@@ -344,7 +344,7 @@ spec:
         assert_eq!(error(""), "c.yaml:1:1: expected a mapping, found nothing");
         assert_eq!(
             error(&format!("{EXAMPLE}---\n{EXAMPLE}")),
-            "c.yaml:23:1: a second document begins here, expected one a file (put each document into a file of its own)"
+            "c.yaml:25:1: a second document begins here, expected one a file (put each document into a file of its own)"
         );
     }
 

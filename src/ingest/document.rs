@@ -148,7 +148,7 @@ fn not_yaml(name: &str, error: &serde_saphyr::Error) -> InputError {
         Error::NullIntoString { .. } | Error::Unexpected { .. } => at("expected a text as the key".to_owned()),
         other => {
             let message = serde_saphyr::DefaultMessageFormatter.format_message(other);
-            at(format!("is not valid YAML: {}", shorten_to(&message.escape_debug().to_string(), 200)))
+            at(format!("is not valid YAML: {}", shorten_to(&message.replace(char::is_control, " "), 200)))
         }
     }
 }
@@ -277,46 +277,83 @@ impl<'de> Visitor<'de> for RawVisitor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 1000 };
 
-    fn show(text: &str) {
-        let source = Source { name: "f".into(), bytes: text.as_bytes().to_vec() };
-        eprintln!("{:?}\n  => {:?}", &text[..text.len().min(60)], read(&source, LIMITS));
+    fn read_text(text: &str) -> Result<Node, InputError> {
+        read(&Source { name: "f".into(), bytes: text.as_bytes().to_vec() }, LIMITS)
+    }
+
+    /// A tree as one line: `key@line:column=value@line:column`.
+    fn shown(node: &Node) -> String {
+        let value = match &node.value {
+            Value::Null => "~".to_owned(),
+            Value::Bool(value) => value.to_string(),
+            Value::Number(text) => text.clone(),
+            Value::Text(text) => format!("{text:?}"),
+            Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(" ")),
+            Value::Map(entries) => {
+                let entries = entries
+                    .iter()
+                    .map(|(key, node)| format!("{}@{}:{}={}", key.text, key.place.line, key.place.column, shown(node)));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(" "))
+            }
+        };
+        format!("{value}@{}:{}", node.place.line, node.place.column)
     }
 
     #[test]
-    fn explore() {
-        show(
-            "a: 1\nb: 1.10\nc: 0x10\nd: 1e3\ne: \"5\"\nf: 007\ng: no\nh: ~\ni:\nj: .inf\nk: 100m\n1: 2\ntrue: 3\nn: 1_000\n",
-        );
-        show("a: &x 0.30\nb: *x\n");
-        show("a: &x {q: 1}\nb: {<<: *x, r: 2}\n");
-        show("");
-        show("# c\n");
-        show("---\n");
-        show("a: 1\n---\nb: 2\n");
-        show("a: 1\na: 2\n");
-        show("a: [1\n");
-        show("a: 1\n b: 2\n");
-        show("a: !foo 1\n");
-        show("a: !!binary aGVsbG8=\n");
-        show("? [a, b]\n: 1\n");
-        show("? {a: b}\n: 1\n");
-        show("~: 1\n");
-        show("a: *nope\n");
-        show(&"[".repeat(10000));
-        show(&"a:\n ".repeat(10));
-        show(&"a:".repeat(10000));
-        show(&format!(
-            "a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [{}]\nc: &c [{}]\nd: [{}]\n",
-            "*a,".repeat(10),
-            "*b,".repeat(10),
-            "*c,".repeat(10)
-        ));
-        show("{\"a\": 1.50, \"b\": \"x\\u00e9\"}");
-        show("a: \t1\n\tb: 2");
-        show("é: 1\nb: 340282366920938463463374607431768211456\n");
+    fn values_keep_their_spelling_and_their_place() {
+        for (text, expected) in [
+            ("a: 1.10\n", "{a@1:1=1.10@1:4}@1:1"),
+            ("a: 0x10\nb: 1e3\nc: 007\n", "{a@1:1=0x10@1:4 b@2:1=1e3@2:4 c@3:1=007@3:4}@1:1"),
+            ("a: \"5\"\n1: no\ntrue: true\n", "{a@1:1=\"5\"@1:4 1@2:1=\"no\"@2:4 true@3:1=true@3:7}@1:1"),
+            ("a: ~\nb:\n", "{a@1:1=~@1:4 b@2:1=~@2:2}@1:1"),
+            ("é: [x, 2]\n", "{é@1:1=[\"x\"@1:5 2@1:8]@1:4}@1:1"),
+            ("{\"a\": {\"b\": 1.50}}", "{a@1:2={b@1:8=1.50@1:13}@1:7}@1:1"),
+            // What an alias repeats stands where the alias stands.
+            ("a: &x 0.30\nb: *x\n", "{a@1:1=0.30@1:7 b@2:1=0.30@2:4}@1:1"),
+            ("", "~@1:1"),
+        ] {
+            assert_eq!(read_text(text).map(|node| shown(&node)).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_in_the_documents_terms() {
+        let bomb = format!("a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "1,".repeat(30), "*a,".repeat(30), "*b,".repeat(30));
+        for (text, expected) in [
+            ("a: [1\n", "f:1:4: is not valid YAML: unclosed bracket '['"),
+            ("a: 1\n b: 2\n", "f:2:3: is not valid YAML: mapping values are not allowed in this context"),
+            ("a: 1\na: 2\n", "f:2:1: the key \"a\" is given twice"),
+            ("a: 1\n---\nb: 2\n", "f:3:1: a second document begins here, expected one a file"),
+            ("? [a, b]\n: 1\n", "f:1:3: expected a text as the key"),
+            ("~: 1\n", "f:1:1: expected a text as the key"),
+            ("a: *nope\n", "f:1:4: is not valid YAML: alias references unknown anchor"),
+            (bomb.as_str(), "f:3:5: is too large, nests too deeply or repeats too much by aliases"),
+            (&"[".repeat(1000), "f:1:33: is not valid YAML: recursion limit exceeded"),
+            (&"a: ".repeat(1000), "f:1:5: is not valid YAML: mapping values are not allowed in this context"),
+        ] {
+            assert_eq!(read_text(text).unwrap_err().to_string(), expected, "{}", shorten(text));
+        }
+        let values = read_text(&"- 1\n".repeat(2000)).unwrap_err().to_string();
+        assert!(values.ends_with("is too large, nests too deeply or repeats too much by aliases"), "{values}");
+        let bytes = read_text(&"#".repeat(2 << 20)).unwrap_err().to_string();
+        assert_eq!(bytes, "f: has 2097152 bytes, at most 1048576 are read");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,200}") {
+            let _ = read_text(&text);
+        }
+
+        #[test]
+        fn any_structure_is_read_or_refused(text in "[-:{}\\[\\],&*!|>'\"%@~?#ab1. \n\t]{0,80}") {
+            let _ = read_text(&text);
+        }
     }
 }

@@ -267,6 +267,13 @@ impl<'r> Fields<'r> {
         None
     }
 
+    /// One of several words, or `absent` where the field is not given; `None` only if it is wrong.
+    pub fn choice_or<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], absent: T) -> Option<T> {
+        let given = self.entries.iter().any(|(key, _)| key.text == name);
+        let chosen = self.choice(name, choices);
+        if given { chosen } else { Some(absent) }
+    }
+
     /// A count of pods or nodes, or a percentage of them.
     pub fn amount(&mut self, name: &'static str) -> Option<Amount> {
         let node = self.take(name)?;
@@ -283,21 +290,23 @@ impl<'r> Fields<'r> {
         amount.or_else(|| self.expected(name, "a count such as 3 or a percentage from 0% to 100%", node))
     }
 
-    /// Amounts of resources as Kubernetes quantities, by resource name.
+    /// Amounts of resources as Kubernetes quantities, by resource name; `None` if any of them is wrong.
     pub fn resources(&mut self, name: &'static str) -> Option<Resources> {
         let node = self.take(name)?;
         let Value::Map(entries) = &node.value else {
             return self.expected(name, "a mapping of resource names to quantities", node);
         };
         let path = self.path_of(name);
-        let mut resources = Resources::default();
+        let mut resources = Some(Resources::default());
         for (key, node) in entries {
-            if let Some(amount) = quantity_of(self.reading, &path, key, node) {
-                resources.set(&key.text, amount);
-                self.reading.places.insert(format!("{path}.{}", key.text), key.place);
+            self.reading.places.insert(format!("{path}.{}", key.text), key.place);
+            let amount = quantity_of(self.reading, &path, key, node);
+            match (&mut resources, amount) {
+                (Some(resources), Some(amount)) => resources.set(&key.text, amount),
+                _ => resources = None,
             }
         }
-        Some(resources)
+        resources
     }
 
     /// Texts by name.
@@ -470,21 +479,95 @@ fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, delete or replace (Levenshtein distance); words longer than 64 letters are far from all.
+/// Letters to insert, delete, replace or swap with the next (optimal string alignment distance); words longer than
+/// 64 bytes are far from all.
 fn edits(a: &str, b: &str) -> usize {
     if a.len() > 64 || b.len() > 64 {
         return usize::MAX;
     }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            cost[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swapped = if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    cost[i - 2][j - 2] + 1
+                } else {
+                    usize::MAX
+                };
+                replaced.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1).min(swapped)
+            };
         }
     }
-    row[b.len()]
+    cost[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, ms) in [
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("1.5h", 5_400_000),
+            ("200ms", 200),
+            ("2d", 172_800_000),
+            ("1d2h3m4s5ms", 93_784_005),
+            ("15", 15_000),
+            ("0.2", 200),
+            ("0", 0),
+        ] {
+            assert_eq!(parse_duration_ms(text), Some(ms), "{text}");
+        }
+        for text in
+            ["", "s", "5", "1y", "5m5m", "5s1h", "1h-5m", "-5s", "1e3", "inf", "NaN", "1 h", "h1", "1.2.3s", "5M"]
+        {
+            assert_eq!(parse_duration_ms(text), (text == "5").then_some(5000), "{text}");
+        }
+        assert_eq!(parse_duration_ms(&format!("{}d", "9".repeat(400))), None);
+    }
+
+    #[test]
+    fn the_word_meant_is_found_by_missing_extra_wrong_and_swapped_letters() {
+        let known = ["minReplicas", "maxReplicas", "quota", "mode"];
+        for (word, near) in [
+            ("minReplica", Some("minReplicas")),
+            ("minreplicas", Some("minReplicas")),
+            ("maxRepilcas", Some("maxReplicas")),
+            ("qouta", Some("quota")),
+            ("modes", Some("mode")),
+            ("replicas", Some("minReplicas")),
+            ("objective", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known.into_iter()), near, "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn distance_is_symmetric_and_nothing_only_between_equals(a in "[a-d]{0,8}", b in "[a-d]{0,8}") {
+            prop_assert_eq!(edits(&a, &b), edits(&b, &a));
+            prop_assert_eq!(edits(&a, &b) == 0, a == b);
+        }
+
+        #[test]
+        fn whole_seconds_are_read_back(seconds in 0i64..100_000_000) {
+            prop_assert_eq!(parse_duration_ms(&format!("{seconds}s")), Some(seconds * 1000));
+            prop_assert_eq!(parse_duration_ms(&seconds.to_string()), Some(seconds * 1000));
+        }
+
+        #[test]
+        fn any_duration_is_read_or_refused(text in "\\PC{0,20}") {
+            let _ = parse_duration_ms(&text);
+        }
+    }
 }
