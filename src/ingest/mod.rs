@@ -2,6 +2,8 @@
 //! [`Catalog`](crate::domain::Catalog). Reads and checks; decides nothing.
 
 pub mod catalog;
+pub mod document;
+pub mod fields;
 pub mod kubernetes;
 pub mod openmetrics;
 #[cfg(feature = "cluster")]
