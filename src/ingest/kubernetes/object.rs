@@ -261,26 +261,29 @@ impl Reader {
     }
 }
 
-/// The path of the first field whose absence changes the reader's complaint; empty if there is none.
+/// The path of the innermost field whose absence changes the reader's complaint; empty if there is none.
 ///
 /// serde says what is wrong but not where. Only run on input that is refused anyway.
 fn faulty_field<T: DeserializeOwned>(value: &Value, complaint: &str) -> String {
     fn search<T: DeserializeOwned>(root: &mut Value, pointer: &str, path: &str, complaint: &str) -> Option<String> {
-        let mut children: Vec<(String, String)> = match root.pointer(pointer)? {
+        let children: Vec<(String, String)> = match root.pointer(pointer)? {
             Value::Object(fields) => {
                 fields.keys().map(|key| (key.replace('~', "~0").replace('/', "~1"), format!("{path}.{key}"))).collect()
             }
             Value::Array(items) => (0..items.len()).map(|i| (i.to_string(), format!("{path}[{i}]"))).collect(),
             _ => return None,
         };
-        children.sort();
         for (step, child_path) in children {
             let child = format!("{pointer}/{step}");
+            if let Some(found) = search::<T>(root, &child, &child_path, complaint) {
+                return Some(found);
+            }
             let removed = root.pointer_mut(&child)?.take();
-            let changed = T::deserialize(&*root).err().map(|e| e.to_string()).as_deref() != Some(complaint);
+            let without = T::deserialize(&*root).err().map(|e| e.to_string());
             *root.pointer_mut(&child)? = removed;
-            if changed {
-                return search::<T>(root, &child, &child_path, complaint).or(Some(child_path));
+            // An element of a list may not be null: that complaint is about the search.
+            if without.is_none_or(|other| other != complaint && !other.starts_with("invalid type: null")) {
+                return Some(child_path);
             }
         }
         None

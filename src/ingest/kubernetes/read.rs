@@ -14,8 +14,9 @@ use super::object::{self, Object, Rejected};
 /// What one object became, or why it was refused.
 pub(super) type Read = Result<Object, Rejected>;
 
-/// Deepest nesting of a YAML document; Kubernetes' own types need about 20.
-const MAX_YAML_DEPTH: usize = 100;
+/// Deepest nesting of a YAML document. Kubernetes' own types need about 20; 100 overflow a thread's stack of 2 MiB
+/// in an unoptimised build.
+const MAX_YAML_DEPTH: usize = 64;
 
 /// The objects of one source, in order.
 pub(super) fn read(source: &Source) -> Result<Vec<Read>, InputError> {
