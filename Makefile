@@ -2,6 +2,8 @@
 
 PLIMSOLL = cargo run --quiet --bin plimsoll --
 OUT ?= target/demo
+TOOLS ?= $(or $(CARGO_TARGET_DIR),target)/tools
+DENY = $(TOOLS)/bin/cargo-deny
 
 .PHONY: demo test lint deny bench sample setup setup-test
 
@@ -15,14 +17,14 @@ demo: setup           ## plan the sample cluster in data/, print the plan, write
 test: setup-test lint ## every check and every test
 	PLIMSOLL_REQUIRE_TOOLS=1 cargo test --workspace
 
-lint: setup           ## formatting, clippy, and the core without kube, tokio and polars
+lint: setup deny      ## formatting, clippy, dependencies, and the core without kube, tokio and polars
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo check --no-default-features --lib
 
-deny:                 ## licences, sources and duplicates of dependencies (installs cargo-deny if it is missing)
-	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cargo deny check licenses sources bans
+deny:                 ## licences, sources and duplicates of dependencies; cargo-deny is built once, beside the compiled dependencies
+	@[ -x $(DENY) ] || cargo install --quiet --locked cargo-deny@0.20.2 --root $(TOOLS)
+	$(DENY) check --hide-inclusion-graph licenses sources bans
 
 bench: setup          ## criterion benches, quality beside time
 	cargo bench --profile dev

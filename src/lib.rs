@@ -10,14 +10,14 @@ pub mod decide;
 pub mod forecast;
 pub mod ingest;
 pub mod optimize;
-//pub mod pipeline;
+pub mod pipeline;
 pub mod policy;
 pub mod report;
 pub mod sample;
 pub mod series;
 pub mod sizing;
 
-//#[cfg(feature = "cli")]
-//pub mod cli;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
