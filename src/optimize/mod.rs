@@ -1,1 +1,3 @@
 //! `Problem` into `Plan`.
+
+pub mod eligibility;
