@@ -28,9 +28,8 @@ impl Problem {
     /// Constraints that `values` (one a variable) break by more than `tolerance`, bounds of variables included.
     #[must_use]
     pub fn violations(&self, values: &[f64], tolerance: f64) -> Vec<String> {
-        let bounds = self.variables.iter().zip(values).filter(|(v, x)| {
-            **x < v.lower - tolerance || **x > v.upper + tolerance
-        });
+        let bounds =
+            self.variables.iter().zip(values).filter(|(v, x)| **x < v.lower - tolerance || **x > v.upper + tolerance);
         let rows = self.constraints.iter().filter(|row| {
             let activity: f64 = row.terms.iter().map(|(j, a)| a * values.get(*j).copied().unwrap_or(0.0)).sum();
             match row.sense {

@@ -13,7 +13,8 @@ pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() 
             if out_of_time() {
                 return;
             }
-            gained |= empty(occupancy, node) || swap(occupancy, node, out_of_time);
+            // An earlier drain may have used the last of the budget.
+            gained |= may_go(occupancy, node) && (empty(occupancy, node) || swap(occupancy, node, out_of_time));
         }
         if !gained {
             return;
@@ -64,9 +65,8 @@ fn swap(occupancy: &mut Occupancy<'_>, node: usize, out_of_time: &dyn Fn() -> bo
     let mut offers: Vec<usize> = (instance.standing..instance.sites.len())
         .filter(|s| instance.sites[*s].price_per_hour + change < worth && quota_left(occupancy, *s))
         .collect();
-    offers.sort_by(|a, b| {
-        instance.sites[*a].price_per_hour.total_cmp(&instance.sites[*b].price_per_hour).then(a.cmp(b))
-    });
+    offers
+        .sort_by(|a, b| instance.sites[*a].price_per_hour.total_cmp(&instance.sites[*b].price_per_hour).then(a.cmp(b)));
     let mut needed = vec![0_i64; instance.resources.len()];
     for pod in placed_pods(occupancy, node) {
         for (sum, amount) in needed.iter_mut().zip(&occupancy.pods[pod].demand) {

@@ -213,8 +213,7 @@ fn groups_of<'a>(
 ) -> (BTreeMap<&'a WorkloadId, usize>, Vec<Group<'a>>) {
     let menus: BTreeMap<&WorkloadId, &Menu> = menus.iter().map(|m| (&m.workload, m)).collect();
     let known: BTreeMap<&WorkloadId, &Workload> = snapshot.workloads.iter().map(|w| (&w.id, w)).collect();
-    let ids: BTreeSet<&WorkloadId> =
-        known.keys().copied().chain(snapshot.pods.iter().map(|p| &p.workload)).collect();
+    let ids: BTreeSet<&WorkloadId> = known.keys().copied().chain(snapshot.pods.iter().map(|p| &p.workload)).collect();
     let planned = ids.into_iter().filter(|id| known.get(id).is_none_or(|w| !w.daemon));
     let groups: Vec<Group<'a>> = planned
         .map(|id| {

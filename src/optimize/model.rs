@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::problem::{
-    Constraint, GroupSummary, PoolSummary, Problem, Quantity, Sense, Variable,
-};
+use crate::domain::problem::{Constraint, GroupSummary, PoolSummary, Problem, Quantity, Sense, Variable};
 use crate::domain::resources::{CPU, MEMORY};
 
 use super::instance::Instance;
@@ -43,7 +41,9 @@ impl<'a> Model<'a> {
             options: g
                 .options
                 .iter()
-                .map(|o| (o.replicas, g.template.map_or_else(Default::default, |t| instance.named(g.demand(t, o.size)))))
+                .map(|o| {
+                    (o.replicas, g.template.map_or_else(Default::default, |t| instance.named(g.demand(t, o.size))))
+                })
                 .collect(),
         });
         let summaries = pools.iter().map(|p| PoolSummary {
@@ -90,9 +90,8 @@ impl<'a> Model<'a> {
             return (Vec::new(), value);
         }
         let taken = options.iter().enumerate().filter(|(_, o)| size.is_none_or(|s| s == o.size));
-        let terms = taken.filter_map(|(option, o)| {
-            self.find(Quantity::Choice { group, option }).map(|y| (y, amount(o.replicas)))
-        });
+        let terms = taken
+            .filter_map(|(option, o)| self.find(Quantity::Choice { group, option }).map(|y| (y, amount(o.replicas))));
         (terms.collect(), 0.0)
     }
 
@@ -123,9 +122,7 @@ impl<'a> Model<'a> {
                 .filter(|(_, p)| !p.purchasable && p.elastic)
                 .filter(|(_, p)| {
                     let other = &self.instance.sites[p.site];
-                    other.offer == site.offer
-                        && other.zone == site.zone
-                        && other.capacity_type == site.capacity_type
+                    other.offer == site.offer && other.zone == site.zone && other.capacity_type == site.capacity_type
                 })
                 .filter_map(|(i, p)| Some((self.find(Quantity::Nodes { pool: i })?, p.nodes.len() as f64)))
                 .collect();
@@ -142,9 +139,6 @@ impl<'a> Model<'a> {
     fn group(&mut self, index: usize) {
         let instance = self.instance;
         let group = &instance.groups[index];
-        if group.most_replicas() == 0 && group.pods.is_empty() {
-            return;
-        }
         if let [only] = group.options.as_slice() {
             self.problem.constant += only.risk_cost_per_hour;
         } else {
@@ -154,6 +148,9 @@ impl<'a> Model<'a> {
                 terms.push((self.variable(quantity, 0.0, 1.0, true, choice.risk_cost_per_hour), 1.0));
             }
             self.row(format!("menu/{}/{}", group.id.namespace, group.label()), terms, Sense::Equal, 1.0);
+        }
+        if group.most_replicas() == 0 && group.pods.is_empty() {
+            return;
         }
         for &template in &group.templates {
             for size in 0..group.sizes.len() {
@@ -303,7 +300,8 @@ impl<'a> Model<'a> {
                 leaving.push((gone, 1.0));
             }
             let existing = group.pods.len() as u32;
-            let (removed, right) = self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
+            let (removed, right) =
+                self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
             leaving.push((moved, -1.0));
             leaving.extend(removed.into_iter().map(|(v, a)| (v, -a)));
             self.row(format!("moves/{name}"), leaving, Sense::AtMost, right);

@@ -131,8 +131,11 @@ impl<'a> Occupancy<'a> {
         let facts = &self.instance.sites[site];
         let mut domains = Vec::with_capacity(self.relations.keys.len());
         for (key, ids) in self.relations.keys.iter().zip(&mut self.domain_ids) {
-            let value =
-                if bought && key == HOSTNAME_LABEL { Some(name.as_str()) } else { facts.labels.get(key).map(String::as_str) };
+            let value = if bought && key == HOSTNAME_LABEL {
+                Some(name.as_str())
+            } else {
+                facts.labels.get(key).map(String::as_str)
+            };
             domains.push(value.map(|value| {
                 let next = ids.len();
                 *ids.entry(value.to_owned()).or_insert(next)
@@ -364,15 +367,13 @@ impl<'a> Occupancy<'a> {
             || own.affinity.iter().all(|c| self.totals[*c] == 0 && own.counted_by.binary_search(c).is_ok());
         ports_free
             && own.anti_affinity.iter().all(|c| in_domain(&self.counts, *c) == 0)
-            && own
-                .counted_by
-                .iter()
-                .all(|c| !self.relations.counters[*c].guarded || in_domain(&self.owners, *c) == 0)
+            && own.counted_by.iter().all(|c| !self.relations.counters[*c].guarded || in_domain(&self.owners, *c) == 0)
             && (own.affinity.iter().all(|c| in_domain(&self.counts, *c) > 0)
                 || (own.affinity.iter().all(|c| domain_of(*c).is_some()) && no_relation_but_itself()))
-            && wish.spread.iter().all(|(counter, most)| {
-                domain_of(*counter).is_some() && in_domain(&self.counts, *counter) <= *most
-            })
+            && wish
+                .spread
+                .iter()
+                .all(|(counter, most)| domain_of(*counter).is_some() && in_domain(&self.counts, *counter) <= *most)
     }
 
     /// The node that would be fullest with the pod on it, among those that pass; ties go to the first.

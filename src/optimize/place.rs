@@ -68,9 +68,8 @@ pub(super) fn buy_as_guided(occupancy: &mut Occupancy<'_>, guide: &Guide) {
                 *share.entry((Some(group), template)).or_insert(0) += count;
             }
         }
-        let opened: BTreeSet<usize> = (0..wanted)
-            .map_while(|_| quota_left(occupancy, site).then(|| occupancy.buy(site)))
-            .collect();
+        let opened: BTreeSet<usize> =
+            (0..wanted).map_while(|_| quota_left(occupancy, site).then(|| occupancy.buy(site))).collect();
         for pod in in_order(occupancy) {
             let Some(left) = share.get_mut(&kind(occupancy, pod)).filter(|left| **left > 0) else { continue };
             if let Some(node) = occupancy.wish(pod).and_then(|wish| occupancy.best_node(&wish, |n| opened.contains(&n)))
@@ -212,8 +211,10 @@ fn in_order(occupancy: &Occupancy<'_>) -> Vec<usize> {
             (priority, size(occupancy, p), p)
         })
         .collect();
-    pods.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then_with(|| {
-        (occupancy.pods[a.2].group, a.2).cmp(&(occupancy.pods[b.2].group, b.2))
-    }));
+    pods.sort_by(|a, b| {
+        b.0.cmp(&a.0)
+            .then(b.1.total_cmp(&a.1))
+            .then_with(|| (occupancy.pods[a.2].group, a.2).cmp(&(occupancy.pods[b.2].group, b.2)))
+    });
     pods.into_iter().map(|(_, _, p)| p).collect()
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::catalog::PriceSource;
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{
     Certificate, CostParts, NodePlan, NodeState as State, Placement, PlacementState, Plan, Removal, Stopped, Unplaced,
     WorkloadPlan,
 };
-use crate::domain::catalog::PriceSource;
 use crate::domain::resources::Resources;
 use crate::domain::snapshot::WorkloadId;
 
@@ -176,8 +176,11 @@ fn workloads(
         let current = group.menu.and_then(|m| m.current.and_then(|c| m.entries.get(c)));
         let requests_now = requests_of(group.template);
         let requests = group.sizes.get(choice.size).cloned().flatten().unwrap_or_else(|| requests_now.clone());
-        let reason =
-            if group.workload.is_some_and(|w| w.scalable) { DeclaredReason::NoMetrics } else { DeclaredReason::NotScalable };
+        let reason = if group.workload.is_some_and(|w| w.scalable) {
+            DeclaredReason::NoMetrics
+        } else {
+            DeclaredReason::NotScalable
+        };
         plans.push(WorkloadPlan {
             id: group.id.clone(),
             replicas_now: group.workload.map_or(group.pods.len() as u32, |w| w.replicas),

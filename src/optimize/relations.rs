@@ -82,8 +82,9 @@ impl<'a> Builder<'a> {
         let mut every_namespace = false;
         match &term.namespace_selector {
             Some(wanted) if *wanted == LabelSelector::default() => every_namespace = true,
-            Some(wanted) => namespaces
-                .extend(snapshot.namespaces.iter().filter(|(_, labels)| wanted.matches(labels)).map(|(n, _)| n.as_str())),
+            Some(wanted) => namespaces.extend(
+                snapshot.namespaces.iter().filter(|(_, labels)| wanted.matches(labels)).map(|(n, _)| n.as_str()),
+            ),
             None if namespaces.is_empty() => namespaces.push(&own.namespace),
             None => {}
         }
@@ -127,8 +128,7 @@ impl Relations {
             }
             for spread in rules.topology_spread.iter().filter(|s| s.hard) {
                 let Some(selector) = &spread.selector else { continue };
-                let who =
-                    Who::Matching { namespaces: vec![&template.namespace], every_namespace: false, selector };
+                let who = Who::Matching { namespaces: vec![&template.namespace], every_namespace: false, selector };
                 relations.spread.push(SpreadRule {
                     counter: builder.counter((spread.topology_key.as_str(), who)),
                     max_skew: spread.max_skew.max(1) as u32,

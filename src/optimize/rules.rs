@@ -163,11 +163,13 @@ fn spread(
     let domains = domains(model, &key);
     let drains = model.instance.limits.drains as usize;
     let certain = |pools: &BTreeSet<usize>| {
-        let eligible = || pools.iter().filter(|p| !model.pools[**p].purchasable).filter(|p| {
-            members.iter().all(|(_, t)| model.pool_admits_all(&model.pools[**p], *t))
-        });
-        let kept: usize =
-            eligible().filter(|p| !model.pools[**p].elastic).map(|p| model.pools[*p].nodes.len()).sum();
+        let eligible = || {
+            pools
+                .iter()
+                .filter(|p| !model.pools[**p].purchasable)
+                .filter(|p| members.iter().all(|(_, t)| model.pool_admits_all(&model.pools[**p], *t)))
+        };
+        let kept: usize = eligible().filter(|p| !model.pools[**p].elastic).map(|p| model.pools[*p].nodes.len()).sum();
         let drainable: usize =
             eligible().filter(|p| model.pools[**p].elastic).map(|p| model.pools[*p].nodes.len()).sum();
         kept > 0 || drainable > drains
@@ -185,8 +187,7 @@ fn spread(
     let floor_rows: Vec<Vec<(usize, f64)>> =
         floors.iter().map(|pools| terms(model, members, |p| pools.contains(&p))).collect();
     let number = model.problem.variables.len();
-    let floor =
-        model.variable(Quantity::SpreadFloor { group, spread: number }, 0.0, f64::from(most), false, 0.0);
+    let floor = model.variable(Quantity::SpreadFloor { group, spread: number }, 0.0, f64::from(most), false, 0.0);
     for (number, mut row) in floor_rows.into_iter().enumerate() {
         row.push((floor, -1.0));
         let row = model.row(format!("{name}/least/{number}"), row, Sense::AtLeast, 0.0);
@@ -211,8 +212,7 @@ fn spot_shares(model: &mut Model<'_>) {
         let facts = &model.instance.groups[group];
         let Some(target) = facts.target else { continue };
         let Some(share) = target.max_spot_share else { continue };
-        let is_spot =
-            |p: usize| model.instance.sites[model.pools[p].site].capacity_type == CapacityType::Spot;
+        let is_spot = |p: usize| model.instance.sites[model.pools[p].site].capacity_type == CapacityType::Spot;
         let members: BTreeSet<Variant> = facts.templates.iter().map(|t| (group, *t)).collect();
         let mut row = terms(model, &members, is_spot);
         if row.is_empty() {

@@ -204,7 +204,11 @@ fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: std::collecti
         let Some(template) = facts.template else { continue };
         let load = |option: usize| {
             let choice = &facts.options[option];
-            facts.demand(template, choice.size).iter().map(|a| a.saturating_mul(i64::from(choice.replicas))).collect::<Vec<_>>()
+            facts
+                .demand(template, choice.size)
+                .iter()
+                .map(|a| a.saturating_mul(i64::from(choice.replicas)))
+                .collect::<Vec<_>>()
         };
         let now = load(choices[group]);
         let smaller = (0..facts.options.len()).filter(|option| {
@@ -248,8 +252,7 @@ fn finish(
             break;
         }
     }
-    let (mut plan, cost, violations) =
-        chosen.unwrap_or_else(|| (plan_of(still, &mut reasons), cost_now, broken_now));
+    let (mut plan, cost, violations) = chosen.unwrap_or_else(|| (plan_of(still, &mut reasons), cost_now, broken_now));
     let total = cost.total();
     let feasible = violations.is_empty();
     // A bound above the cost of a checked plan would be a mistake of rounding; the lower of the two holds.

@@ -53,9 +53,7 @@ pub(super) fn sites(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, res
             for zone in &offer.zones {
                 let standing = sites
                     .iter()
-                    .filter(|s| {
-                        s.offer == offer.name && s.capacity_type == offer.capacity_type && s.zone == *zone
-                    })
+                    .filter(|s| s.offer == offer.name && s.capacity_type == offer.capacity_type && s.zone == *zone)
                     .count() as u32;
                 let quota = offer.quota.map(|quota| quota.saturating_sub(standing));
                 let site = prototype(offer, zone, quota, snapshot, resources);
@@ -117,7 +115,8 @@ fn prototype(offer: &NodeOffer, zone: &str, quota: Option<u32>, snapshot: &Snaps
         .collect();
     let mut daemon_demand = vec![0; resources.len()];
     for template in daemons.iter().filter_map(|w| snapshot.workloads[*w].template) {
-        for (sum, amount) in daemon_demand.iter_mut().zip(dense_demand(resources, &snapshot.templates[template].requests))
+        for (sum, amount) in
+            daemon_demand.iter_mut().zip(dense_demand(resources, &snapshot.templates[template].requests))
         {
             *sum += amount;
         }

@@ -159,7 +159,8 @@ mod tests {
 
     /// min 3x + 2y, x + y ≥ 4, x ≤ 3, x + 3y ≤ 9, x − y = 0.5 …, all rows of one optimum at (2.25, 1.75).
     fn sample() -> Problem {
-        let variable = |pool, cost| Variable { quantity: Quantity::Nodes { pool }, lower: 0.0, upper: 10.0, integer: true, cost };
+        let variable =
+            |pool, cost| Variable { quantity: Quantity::Nodes { pool }, lower: 0.0, upper: 10.0, integer: true, cost };
         let row = |name: &str, terms: &[(usize, f64)], sense, right| Constraint {
             name: name.to_owned(),
             rule: None,
