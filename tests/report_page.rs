@@ -1,0 +1,17 @@
+//! The report as its readers meet it: the document, the terminal's tables, the page in a browser.
+
+#[path = "report_page/fixture.rs"]
+mod fixture;
+
+use plimsoll::report::document::PlanDocument;
+use plimsoll::report::text::{Style, explain, plan_table};
+
+#[test]
+fn look() {
+    let document = PlanDocument::from_run(&fixture::shop());
+    println!("{}", plan_table(&document, 80, Style::PLAIN, false));
+    println!("{}", plan_table(&document, 130, Style { color: true, unicode: true }, true));
+    println!("{}", explain(&document, None).unwrap());
+    println!("{}", explain(&document, Some("checkout")).unwrap());
+    println!("{:?}", explain(&document, Some("chekout")).map_err(|e| e.to_string()));
+}
