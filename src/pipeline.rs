@@ -58,7 +58,7 @@ pub fn plan(
         Some(samples) => {
             observer.begin(Stage::Aligning, None);
             let settings = series::AlignSettings::with_step(policy.planning.step_ms);
-            let pods = series::align(&samples, &policy.metrics, Some(&snapshot), settings)?;
+            let pods = series::align(&samples, &policy.metrics, Some(&snapshot), &settings)?;
             drop(samples);
             let orchestration = series::orchestration(&pods, Some(&snapshot));
             (Some(series::workloads(&pods)), orchestration)
