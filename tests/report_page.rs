@@ -15,3 +15,23 @@ fn look() {
     println!("{}", explain(&document, Some("checkout")).unwrap());
     println!("{:?}", explain(&document, Some("chekout")).map_err(|e| e.to_string()));
 }
+
+#[test]
+#[ignore = "writes pages to look at"]
+fn pages_to_look_at() {
+    let directory =
+        std::path::PathBuf::from(std::env::var("PLIMSOLL_PAGES").expect("PLIMSOLL_PAGES names a directory"));
+    for (name, run) in [
+        ("shop", fixture::shop()),
+        ("without-metrics", fixture::without_metrics()),
+        ("empty", fixture::empty()),
+        ("unplaced", fixture::everything_unplaced()),
+        ("infeasible", fixture::infeasible()),
+        ("hostile", fixture::hostile()),
+        ("huge", fixture::huge()),
+    ] {
+        let page = plimsoll::report::html::page(&run);
+        println!("{name}: {} bytes", page.len());
+        std::fs::write(directory.join(format!("{name}.html")), page).expect("the directory can be written");
+    }
+}

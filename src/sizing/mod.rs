@@ -7,6 +7,8 @@ mod bounds;
 mod candidates;
 mod demand;
 mod evidence;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod history;
 mod memory;
 pub mod reach;
