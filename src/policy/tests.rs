@@ -53,35 +53,35 @@ fn every_field_is_read() {
   mode: scale
   targets:
   - name: web
-selector:
-  namespaces: [shop]
-  kinds: [Deployment]
-  names: [nginx-deployment]
-  matchLabels: {app: nginx}
-  matchExpressions: [{key: tier, operator: In, values: [front]}, {key: canary, operator: DoesNotExist}]
-scaleReplicas: true
-resizeRequests: false
-minReplicas: 2
-maxReplicas: 50
-requests: {min: {cpu: 100m, memory: 128Mi}, max: {cpu: 2, memory: 1.5Gi}}
-objective: {latency: {quantile: 0.99, target: 200ms}}
-maxRisk: 0.05
-behavior:
-  scaleUp: {stabilizationWindowSeconds: 30, selectPolicy: Min, policies: [{type: Pods, value: 4, periodSeconds: 60}]}
-  scaleDown: {selectPolicy: Disabled}
-spread: {topologyKey: topology.kubernetes.io/zone, maxSkew: 2}
-maxSpotShare: 0.5
-zoneLoss: {minAvailable: 50%}
-maxUnavailable: 1
+    selector:
+      namespaces: [shop]
+      kinds: [Deployment]
+      names: [nginx-deployment]
+      matchLabels: {app: nginx}
+      matchExpressions: [{key: tier, operator: In, values: [front]}, {key: canary, operator: DoesNotExist}]
+    scaleReplicas: true
+    resizeRequests: false
+    minReplicas: 2
+    maxReplicas: 50
+    requests: {min: {cpu: 100m, memory: 128Mi}, max: {cpu: 2, memory: 1.5Gi}}
+    objective: {latency: {quantile: 0.99, target: 200ms}}
+    maxRisk: 0.05
+    behavior:
+      scaleUp: {stabilizationWindowSeconds: 30, selectPolicy: Min, policies: [{type: Pods, value: 4, periodSeconds: 60}]}
+      scaleDown: {selectPolicy: Disabled}
+    spread: {topologyKey: topology.kubernetes.io/zone, maxSkew: 2}
+    maxSpotShare: 0.5
+    zoneLoss: {minAvailable: 50%}
+    maxUnavailable: 1
   disruption: {maxMoves: 5%, maxDrains: 1, maxWaves: 3, removeNodes: false, addNodes: false}
   costs: {movePerCore: 0.01, nodeChange: 0.5, breachPerReplicaHour: 2, unplacedPerHour: 500, amortiseOver: 90m}
   planning:
-{step: 30, horizon: 1d, leadTime: 1h30m, memoryMargin: 0.2, estimatedPrices: {perCoreHour: 1, perGibHour: 2, perGpuHour: 3}}
+    {step: 30, horizon: 1d, leadTime: 1h30m, memoryMargin: 0.2, estimatedPrices: {perCoreHour: 1, perGibHour: 2, perGpuHour: 3}}
   metrics:
-extendDefaults: false
-rules:
-- {names: [jobs_total], signal: requestsPerSecond, kind: counter, scale: 2, where: {queue: "*"}, namespaceLabels: [ns],
-   podLabels: [], workloadLabels: [worker]}
+    extendDefaults: false
+    rules:
+    - {names: [jobs_total], signal: requestsPerSecond, kind: counter, scale: 2, where: {queue: "*"}, namespaceLabels: [ns],
+       podLabels: [], workloadLabels: [worker]}
 "#
     )))
     .unwrap();
