@@ -1,3 +1,4 @@
 //! `Problem` into `Plan`.
 
+pub mod check;
 pub mod eligibility;
