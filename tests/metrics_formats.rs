@@ -118,10 +118,19 @@ fn data_frame_indices_and_byte_order_marks_are_no_columns() {
 }
 
 #[test]
-fn whole_numbers_beside_a_value_are_labels() {
-    let samples = read_text("timestamp,metric,code,value\n1,http_total,200,5\n").unwrap();
-    assert_eq!(lines(&samples), ["http_total{code=200} @1000 5"]);
-    assert_eq!(samples.notes, ["whole numbers read as labels: \"code\""]);
+fn numbers_beside_a_metric_and_a_value_are_labels() {
+    let samples = read_text("timestamp,metric,code,le,value\n1,http_bucket,200,0.10,5\n").unwrap();
+    assert_eq!(lines(&samples), ["http_bucket{code=200,le=0.10} @1000 5"]);
+    assert_eq!(samples.notes, ["numbers read as labels: \"code\", \"le\""]);
+}
+
+#[test]
+fn a_label_of_a_thousand_numbers_is_a_measurement() {
+    let rows: String = (0..1001).map(|i| format!("{i},cpu,{i}.5,1\n")).collect();
+    assert_eq!(
+        refusal(&format!("timestamp,metric,weight,value\n{rows}")),
+        "m: column \"weight\": holds 1001 different numbers, too many for a label"
+    );
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub(super) fn layout(table: &Table, shape: &TableShape) -> Result<Layout, InputE
     Ok(found)
 }
 
-/// One value column: whole numbers and texts beside it tell rows apart.
+/// One value column: texts, and numbers that are no measurements, beside it tell rows apart.
 fn long(
     table: &Table,
     shape: &TableShape,
@@ -93,7 +93,10 @@ fn long(
         let location = Location::Column(table.columns[value].name.clone());
         return Err(InputError::at(&table.file, location, "holds no numbers, which a value column must"));
     }
-    let floats = of_kind(table, rest, Kind::Float);
+    // Beside a metric and a value, a number written as text is a label such as `le`; a column of floats never is.
+    let (as_text, floats): (Vec<usize>, Vec<usize>) = of_kind(table, rest, Kind::Float)
+        .into_iter()
+        .partition(|&index| found.series.is_some() && matches!(table.columns[index].cells, Cells::Text(_)));
     if !floats.is_empty() {
         let numbers = names(table, &floats);
         if shape.value.is_none() {
@@ -101,12 +104,12 @@ fn long(
         }
         found.notes.push(format!("columns left out: {numbers}"));
     }
-    let whole = of_kind(table, rest, Kind::Integer);
-    if !whole.is_empty() {
-        found.notes.push(format!("whole numbers read as labels: {}", names(table, &whole)));
+    let numbers = [of_kind(table, rest, Kind::Integer), as_text].concat();
+    if !numbers.is_empty() {
+        found.notes.push(format!("numbers read as labels: {}", names(table, &numbers)));
     }
     found.values = vec![value];
-    found.labels = [of_kind(table, rest, Kind::Text), whole].concat();
+    found.labels = [of_kind(table, rest, Kind::Text), numbers].concat();
     Ok(found)
 }
 
