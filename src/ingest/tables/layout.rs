@@ -93,10 +93,14 @@ fn long(
         let location = Location::Column(table.columns[value].name.clone());
         return Err(InputError::at(&table.file, location, "holds no numbers, which a value column must"));
     }
-    // Beside a metric and a value, a number written as text is a label such as `le`; a column of floats never is.
-    let (as_text, floats): (Vec<usize>, Vec<usize>) = of_kind(table, rest, Kind::Float)
-        .into_iter()
-        .partition(|&index| found.series.is_some() && matches!(table.columns[index].cells, Cells::Text(_)));
+    // Beside a metric and a value, a number written as text is a label such as `le`; a column of floats never is,
+    // and where the caller chose the value among several, neither are the others.
+    let (as_text, floats): (Vec<usize>, Vec<usize>) =
+        of_kind(table, rest, Kind::Float).into_iter().partition(|&index| {
+            let TypedColumn { name, cells, .. } = &table.columns[index];
+            let may_be_label = shape.value.is_none() || name == "le" || name == "quantile";
+            found.series.is_some() && may_be_label && matches!(cells, Cells::Text(_))
+        });
     if !floats.is_empty() {
         let numbers = names(table, &floats);
         if shape.value.is_none() {

@@ -75,9 +75,9 @@ impl Naming {
         let columns: Vec<(Part, usize)> = metric.into_iter().chain(labels).chain(braces).collect();
         let mut codes: Vec<Codes> =
             columns.iter().map(|&(_, index)| codes(&table.columns[index], table.rows)).collect();
-        for (&(_, index), codes) in columns.iter().zip(&codes) {
+        for (&(part, index), codes) in columns.iter().zip(&codes) {
             let column = &table.columns[index];
-            if column.kind != Kind::Text && codes.texts.len() > MAX_NUMBERS {
+            if part == Part::Label && column.kind != Kind::Text && codes.texts.len() > MAX_NUMBERS {
                 let problem = format!("holds {} different numbers, too many for a label", codes.texts.len());
                 return Err(InputError::at(&table.file, Location::Column(column.name.clone()), problem)
                     .hint("if it holds values, say so, or leave it out of the export"));
