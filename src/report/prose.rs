@@ -2,7 +2,8 @@
 
 use super::document::{ActionDocument, CertificateDocument, PlanDocument};
 use super::format::{
-    change, counted, duration, moment, money, percent, printable, quantile, signal_name, signal_value, significant,
+    change, counted, duration, moment, money, money_at_most, percent, printable, quantile, signal_name, signal_value,
+    significant,
 };
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{Binding, NodeState, Stopped};
@@ -151,7 +152,7 @@ pub fn certificate(certificate: &CertificateDocument) -> String {
     if certificate.feasible {
         sentences.push(format!(
             "No plan under this policy can cost less than {} an hour; this one costs {}, {}.",
-            money(rounded_down(certificate.bound_per_hour)),
+            money_at_most(certificate.bound_per_hour),
             money(certificate.cost_per_hour),
             distance(certificate)
         ));
@@ -176,11 +177,6 @@ fn distance(certificate: &CertificateDocument) -> String {
     } else {
         format!("within {} of the best possible", percent(certificate.gap))
     }
-}
-
-/// Two decimals downwards, so that a bound never claims more than is proven.
-fn rounded_down(value: f64) -> f64 {
-    if value >= 1.0 { (value * 100.0 + 1e-7).floor() / 100.0 } else { value }
 }
 
 fn stopped(stopped: Stopped) -> &'static str {

@@ -129,7 +129,10 @@ fn draw_fan(plot: &mut Plot, levels: &[(f64, Vec<(i64, f64)>)], mean: &[(i64, f6
 
 fn draw_capacities(plot: &mut Plot, fan: &Fan<'_>) {
     let finite = |capacity: &'_ Option<Capacity>| capacity.as_ref().map(|c| c.value).filter(|v| v.is_finite());
-    let (now, proposed) = (finite(&fan.now), finite(&fan.proposed));
+    let (mut now, proposed) = (finite(&fan.now), finite(&fan.proposed));
+    if matches!((now, proposed), (Some(a), Some(b)) if plot.pixels_between(a, b) < 1.0) {
+        now = None;
+    }
     // The higher of two near lines is named above, the lower below.
     let near = matches!((now, proposed), (Some(a), Some(b)) if plot.pixels_between(a, b) < 20.0);
     let side = |own: f64, other: Option<f64>| match other {
@@ -179,10 +182,10 @@ pub(in crate::report::html) fn finding(signal: Signal, forecast: &Forecast, prop
     };
     match proposed {
         Some(capacity) if peak <= capacity.value => {
-            format!("{subject}{peak_text} stays below the {} the plan carries", signal_value(signal, capacity.value))
+            format!("{subject}{peak_text} stays below the plan's {}", signal_value(signal, capacity.value))
         }
         Some(capacity) => {
-            format!("{subject}{peak_text} exceeds the {} the plan carries", signal_value(signal, capacity.value))
+            format!("{subject}{peak_text} exceeds the plan's {}", signal_value(signal, capacity.value))
         }
         None => format!("{subject}{peak_text}"),
     }

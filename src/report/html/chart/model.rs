@@ -19,6 +19,7 @@ pub(in crate::report::html) fn draw(axis: &Axis, values: &[f64], unit: Unit, des
     let scale = Scale::holding(values.iter().copied(), unit);
     let mut plot = Plot::new(description, TimeScale { start_ms: axis.start_ms, end_ms }, scale);
     plot.height = 118;
+    plot.left = 38;
     plot.time_ticks = 3;
     if lonely {
         let measured: Vec<(i64, f64)> = points.iter().copied().filter(|p| p.1.is_finite()).collect();
