@@ -10,9 +10,11 @@ mod fixture;
 mod markup;
 
 use plimsoll::domain::Run;
+use plimsoll::domain::plan::NodeState;
 use plimsoll::ingest::source::Source;
 use plimsoll::report::document::{PlanDocument, parse};
 use plimsoll::report::html::page;
+use plimsoll::report::prose;
 use plimsoll::report::text::{Style, explain, plan_table};
 
 fn all_runs() -> Vec<(&'static str, Run)> {
@@ -20,6 +22,7 @@ fn all_runs() -> Vec<(&'static str, Run)> {
         ("shop", fixture::shop()),
         ("without-metrics", edges::without_metrics()),
         ("empty", edges::empty()),
+        ("what-to-buy", edges::what_to_buy()),
         ("everything-unplaced", edges::everything_unplaced()),
         ("infeasible", edges::infeasible()),
         ("hostile", edges::hostile()),
@@ -226,6 +229,25 @@ fn an_infeasible_plan_says_so_everywhere() {
     let page = page(&run);
     assert!(page.contains("<h1>This plan breaks 1 rule and must not be applied"));
     assert!(!page.contains("can cost less than"));
+}
+
+#[test]
+fn the_headline_is_the_finding() {
+    let headline = |run: &Run| prose::headline(&PlanDocument::from_run(run));
+    assert_eq!(
+        headline(&fixture::shop()),
+        "9 nodes do the work of 12 and save 0.889 an hour (31 %); 2 pods fit nowhere"
+    );
+    assert_eq!(headline(&edges::what_to_buy()), "9 nodes at 1.99 an hour hold all 49 pods");
+    assert_eq!(headline(&edges::everything_unplaced()), "No pod can be placed: 49 pods fit no node and no offer");
+    assert_eq!(headline(&edges::empty()), "There is nothing to plan: no workloads and no nodes");
+    let mut growth = fixture::shop();
+    growth.plan.unplaced.clear();
+    for node in growth.plan.nodes.iter_mut().filter(|node| node.state == NodeState::Remove) {
+        node.state = NodeState::Keep;
+    }
+    growth.plan.certificate.cost.nodes = 3.5;
+    assert_eq!(headline(&growth), "1 node more place 3 pending pods for 0.62 more an hour");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::document::{ActionDocument, CertificateDocument, PlanDocument};
 use super::format::{
-    change, counted, duration, moment, money, money_at_most, percent, printable, quantile, signal_name, signal_value,
-    significant,
+    change, count, counted, duration, moment, money, money_at_most, percent, printable, quantile, signal_name,
+    signal_value, significant,
 };
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{Binding, NodeState, Stopped};
@@ -117,11 +117,20 @@ pub fn headline(document: &PlanDocument) -> String {
     if document.workloads.is_empty() && document.nodes.is_empty() {
         return "There is nothing to plan: no workloads and no nodes".to_owned();
     }
+    if then == 0 {
+        return match unplaced {
+            0 => "No node is needed".to_owned(),
+            n => format!("No pod can be placed: {} fit no node and no offer", counted(n, "pod")),
+        };
+    }
     let saved = cost_now - cost;
     let nodes = if then == now { format!("the same {}", counted(then, "node")) } else { counted(then, "node") };
     let finding = if saved > 0.005 * cost_now.abs().max(1e-9) {
-        let work = if then < now { format!("do the work of {now}") } else { "can cost less".to_owned() };
+        let work = if then < now { format!("do the work of {}", count(now)) } else { "can cost less".to_owned() };
         format!("{} {work} and save {} an hour ({})", capitalised(&nodes), money(saved), percent(saved / cost_now))
+    } else if now == 0 {
+        let pods = document.placements.len();
+        format!("{} at {} an hour hold all {}", capitalised(&nodes), money(cost), counted(pods, "pod"))
     } else if then > now {
         let pods = document.cluster.pending_pods.saturating_sub(unplaced);
         let purpose =

@@ -3,10 +3,10 @@
 use ndarray::Array2;
 use plimsoll::domain::menu::{Basis, DeclaredReason};
 use plimsoll::domain::orchestration::Orchestration;
-use plimsoll::domain::plan::{CostParts, Placement, Stopped, Unplaced};
+use plimsoll::domain::plan::{CostParts, NodeState, Placement, PlacementState, Stopped, Unplaced};
 use plimsoll::domain::series::SeriesRow;
 use plimsoll::domain::steps::{Action, Wave};
-use plimsoll::domain::{Axis, Forecast, PriceSource, Run, Series, Snapshot, Steps, Subject, WorkloadId};
+use plimsoll::domain::{Axis, Forecast, PriceSource, Resources, Run, Series, Snapshot, Steps, Subject, WorkloadId};
 
 use super::fixture::{id, shop};
 
@@ -66,6 +66,30 @@ pub(crate) fn everything_unplaced() -> Run {
         .collect();
     plan.certificate.cost = CostParts { unplaced: 470.0, ..CostParts::default() };
     plan.certificate.cost_now = CostParts::default();
+    plan.certificate.now_feasible = false;
+    run
+}
+
+/// No node stands yet: the plan says what to buy.
+pub(crate) fn what_to_buy() -> Run {
+    let mut run = without_metrics();
+    run.snapshot.nodes.clear();
+    for pod in &mut run.snapshot.pods {
+        pod.node = None;
+    }
+    let plan = &mut run.plan;
+    plan.nodes.retain(|node| node.state != NodeState::Remove);
+    for node in &mut plan.nodes {
+        node.state = NodeState::Add;
+        node.used_now = Resources::default();
+    }
+    for placement in &mut plan.placements {
+        placement.state = PlacementState::New;
+        placement.from = None;
+    }
+    plan.removals.clear();
+    plan.unplaced.clear();
+    plan.certificate.cost_now = CostParts { unplaced: 490.0, ..CostParts::default() };
     plan.certificate.now_feasible = false;
     run
 }
