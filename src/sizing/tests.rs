@@ -176,7 +176,7 @@ fn a_latency_objective_without_a_law_falls_back_to_utilisation() {
     let forecasts = [cpu([2.0, 3.0, 3.5, 4.0, 5.0]), forecast(Signal::RequestsPerSecond, [1.0; 5])];
     let objective = Objective::Latency { quantile: 0.95, target_s: 0.2 };
     let menu = one_menu(&snapshot(4, 1000, 512), None, &forecasts, target(objective));
-    let by_cpu = |e: &MenuEntry| matches!(e.basis, Basis::Demand { signal: Signal::CpuCores, utilisation, .. } if utilisation == 0.7);
+    let by_cpu = |e: &MenuEntry| matches!(e.basis, Basis::Demand { signal: Signal::CpuCores, utilisation, .. } if (utilisation - 0.7).abs() < 1e-9);
     assert!(menu.entries.iter().any(by_cpu), "{menu:#?}");
 }
 
