@@ -314,6 +314,41 @@ fn fewer_replicas_are_assumed_to_need_the_same_memory_together() {
     assert_eq!(menu.entries.iter().map(|e| e.replicas).min(), Some(4), "{menu:#?}");
 }
 
+#[test]
+fn memory_that_does_not_follow_the_load_grows_little_with_fewer_replicas() {
+    let load: Vec<f64> = (0..600).map(|i| 1.0 + f64::from(i % 60) / 20.0).collect();
+    let least_replicas = |memory: Vec<f64>| {
+        let history = series(vec![(Signal::CpuCores, load.clone()), (Signal::MemoryBytes, memory)]);
+        let forecasts = [cpu([1.0; 5]), memory_of(400.0)];
+        let target = Target { resize_requests: false, ..target(Objective::Utilisation { share: 0.5 }) };
+        let menu = one_menu(&snapshot(8, 1000, 512), Some(&history), &forecasts, target);
+        menu.entries.iter().map(|e| e.replicas).min().unwrap()
+    };
+    // 460 Mi are needed where 512 Mi are requested: 11 % more. A quarter of 8/R − 1 allows R = 6, all of it R = 8.
+    let steady = vec![400.0 * MIB as f64; 600];
+    assert_eq!(least_replicas(steady), 6);
+    let following: Vec<f64> = load.iter().map(|l| l * 100.0 * MIB as f64).collect();
+    assert_eq!(least_replicas(following), 8);
+}
+
+fn memory_of(peak_mib: f64) -> Forecast {
+    memory([peak_mib; 5])
+}
+
+#[test]
+fn a_latency_law_raises_cpu_requests_to_what_is_used() {
+    let arrivals: Vec<f64> = (0..600).map(|i| 4.0 + 32.0 * f64::from(i) / 599.0).collect();
+    let latency = arrivals.iter().map(|a| 1.0 / (10.0 - a / 4.0)).collect();
+    let history = series(vec![(Signal::RequestsPerSecond, arrivals), (Signal::LatencyMeanSeconds, latency)]);
+    let forecasts = [forecast(Signal::RequestsPerSecond, [28.0; 5]), cpu([8.0; 5])];
+    let objective = Objective::Latency { quantile: 0.95, target_s: 1.0 };
+    let menu = one_menu(&snapshot(4, 1000, 512), Some(&history), &forecasts, target(objective));
+    let by_law = menu.entries.iter().filter(|e| matches!(e.basis, Basis::Latency { .. }));
+    for entry in by_law {
+        assert!(i64::from(entry.replicas) * entry.requests.cpu_millis() >= 8000, "{entry:#?}");
+    }
+}
+
 proptest! {
     #[test]
     fn every_menu_keeps_its_promises(
