@@ -20,7 +20,7 @@ const MEMORY_STEP_BYTES: i64 = 4 << 20;
 /// A change of a request by less than this share is not worth a restart.
 const HYSTERESIS: f64 = 0.1;
 /// The safer choices use this part of the acceptable risk.
-const SAFER: f64 = 0.2;
+pub(super) const SAFER: f64 = 0.2;
 
 /// Everything the sizing of one workload rests on.
 pub(super) struct Sizer<'a> {

@@ -6,7 +6,7 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 use super::fixtures::{policy, target};
-use super::menus;
+use super::{levels, menus};
 use crate::domain::forecast::Trust;
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::{Objective, Target};
@@ -129,6 +129,17 @@ fn a_workload_sized_by_hand() {
     assert_eq!((current.replicas, current.requests.cpu_millis()), (4, 1000));
     assert!((current.risk.unwrap() - 0.505).abs() < 1e-9);
     assert!((3..=8).contains(&menu.entries.len()), "{}", menu.entries.len());
+}
+
+#[test]
+fn the_levels_sizing_looks_at_follow_from_the_risks_of_the_policy() {
+    let of = |objective| levels(&policy(target(objective)));
+    let expected = |levels: Vec<f64>, expected: &[f64]| {
+        assert_eq!(levels.len(), expected.len());
+        assert!(levels.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{levels:?}");
+    };
+    expected(of(Objective::Utilisation { share: 0.5 }), &[0.95, 0.975, 0.995]);
+    expected(of(Objective::Demand { quantile: 0.9 }), &[0.9, 0.95, 0.975, 0.995]);
 }
 
 #[test]
