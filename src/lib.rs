@@ -1,19 +1,23 @@
 //! Plimsoll: how many replicas of what size run on which nodes, decided jointly, ahead of time, with a proof.
 //!
-//! The crate is a pipeline of plain values ([`domain`]); each module turns one into the next. Nothing in the core
-//! reads a clock or draws an unseeded random number, and inner modules never use outer ones.
+//! The crate is a pipeline of plain values ([`domain`]); each module turns one into the next ([`pipeline`] puts them
+//! in order). Nothing in the core reads a clock or draws an unseeded random number, and inner modules never use outer
+//! ones.
 
-#[cfg(feature = "cli")]
-pub mod cli;
-#[cfg(feature = "cluster")]
-pub mod cluster;
-pub mod decide;
 pub mod domain;
+
+pub mod decide;
 pub mod forecast;
 pub mod ingest;
 pub mod optimize;
+pub mod pipeline;
 pub mod policy;
 pub mod report;
 pub mod sample;
 pub mod series;
 pub mod sizing;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cluster")]
+pub mod cluster;

@@ -9,6 +9,7 @@ use super::snapshot::WorkloadId;
 
 /// Evenly spaced instants: `start_ms + i·step_ms` for i in `0..len`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Axis {
     /// The first instant, milliseconds since the Unix epoch, a multiple of `step_ms`.
     pub start_ms: i64,

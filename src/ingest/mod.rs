@@ -3,6 +3,8 @@
 
 pub mod catalog;
 mod collector;
+pub mod document;
+pub mod fields;
 pub mod kubernetes;
 pub mod metrics;
 pub mod openmetrics;

@@ -1,0 +1,52 @@
+//! What comes out.
+
+use ndarray::Array2;
+
+/// A forecast with its quantiles, and how the method did on the series' own past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The central path; length is the horizon, all finite.
+    pub mean: Vec<f64>,
+    /// Shape (levels, horizon), rising along the levels.
+    pub quantiles: Array2<f64>,
+    /// Quantile of the maximum over the lead time, one a level; at least the largest of that level's steps there.
+    pub peak: Vec<f64>,
+    /// Measured values behind it.
+    pub observations: usize,
+    /// Rolling origins (fits) tested; 0 means nothing below is measured.
+    pub origins: usize,
+    /// Seasons used, in steps, shortest first.
+    pub seasons: Vec<usize>,
+    /// Members and their weights, largest first.
+    pub weights: Vec<(String, f64)>,
+    /// Mean absolute scaled error over the held-out windows.
+    pub mase: Option<f64>,
+    /// The same of the seasonal naive forecast (of the last value where there is no season).
+    pub mase_seasonal_naive: Option<f64>,
+    /// The same of the last value.
+    pub mase_last_value: Option<f64>,
+    /// Share of held-out values at or below each quantile: (level, coverage).
+    pub coverage: Vec<(f64, f64)>,
+    /// The same for the peak.
+    pub peak_coverage: Vec<(f64, f64)>,
+    /// Why the forecast is plainer than usual, if it is.
+    pub fallback: Option<String>,
+}
+
+/// Replacing what is not a number.
+pub(crate) trait FiniteOr {
+    /// Itself if finite.
+    fn finite_or_none(self) -> Option<f64>;
+    /// Itself if finite, else `other`.
+    fn finite_or(self, other: f64) -> f64;
+}
+
+impl FiniteOr for f64 {
+    fn finite_or_none(self) -> Option<f64> {
+        self.is_finite().then_some(self)
+    }
+
+    fn finite_or(self, other: f64) -> f64 {
+        if self.is_finite() { self } else { other }
+    }
+}

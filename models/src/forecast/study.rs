@@ -1,0 +1,302 @@
+//! One series from its history to its quantiles.
+
+use ndarray::Array2;
+
+use super::bank::{self, Member};
+use super::calibrate::{Errors, Shape, prior};
+use super::combine::{Combination, combine};
+use super::outcome::{FiniteOr, Outcome};
+use super::pooled::Pooled;
+use super::prepare::Prepared;
+use super::scores::{mae, seasonal_scale};
+use super::simple;
+use super::windows::Windows;
+use super::{Seasons, Settings, seasons};
+
+/// Share of zeros from which the intermittent model takes part.
+const MOSTLY_ZERO: f64 = 0.3;
+/// Values before the first rolling origin without which nothing is fitted.
+const LEAST_FIT: usize = 16;
+
+/// What was learnt about one series; quantiles still need the shape of the fleet's errors.
+#[derive(Debug, Clone)]
+pub struct Study {
+    prepared: Facts,
+    seasons: Vec<usize>,
+    origins: usize,
+    weights: Vec<(String, f64)>,
+    path: Vec<f64>,
+    steps: Errors,
+    peak: Errors,
+    lead: usize,
+    scores: [Option<f64>; 3],
+    fallback: Option<String>,
+}
+
+/// What of the preparation the outcome needs.
+#[derive(Debug, Clone)]
+struct Facts {
+    observations: usize,
+    non_negative: bool,
+    unit: f64,
+}
+
+/// The seasons in use, for histories given or candidates tested.
+pub(crate) fn seasons_of(values: &[f64], settings: &Settings) -> Vec<usize> {
+    let fits = |s: &usize| *s >= 2 && values.len() >= 2 * s + 1;
+    match &settings.seasons {
+        Seasons::Declared(declared) => with_weeks(declared).into_iter().filter(fits).collect(),
+        Seasons::Candidates(candidates) => seasons::tested(values, &sorted(candidates)),
+        Seasons::Find => seasons::found(values),
+    }
+}
+
+fn sorted(seasons: &[usize]) -> Vec<usize> {
+    let mut sorted: Vec<usize> = seasons.iter().copied().filter(|&s| s >= 2).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
+}
+
+/// Declared seasons, and where only one is, seven of it: a declared day has its week. Whether the week helps is left
+/// to the backtest.
+pub(crate) fn with_weeks(declared: &[usize]) -> Vec<usize> {
+    let mut seasons = sorted(declared);
+    if let [day] = seasons[..] {
+        seasons.push(7 * day);
+    }
+    seasons
+}
+
+/// The windows a history of this length is tested at.
+pub(crate) fn windows_of(len: usize, seasons: &[usize], settings: &Settings) -> Windows {
+    let needed = seasons.first().map_or(LEAST_FIT, |s| (2 * s + 2).max(LEAST_FIT));
+    let shortest_block = seasons.first().copied().unwrap_or(1).max(settings.horizon).min(len / 8);
+    Windows::new(len, settings.horizon.max(1), settings.origins, needed, shortest_block, 1)
+}
+
+impl Study {
+    /// Runs the bank over the history and its rolling origins. Deterministic; never fails: what is too little for the
+    /// bank is forecast more plainly and says so.
+    #[must_use]
+    pub fn new(history: &[f64], settings: &Settings, pooled: Option<&Pooled>) -> Self {
+        let raw = Prepared::new(history, &[]);
+        let seasons = seasons_of(&raw.clean, settings);
+        let prepared = Prepared::new(history, &seasons);
+        let windows = windows_of(prepared.len(), &seasons, settings);
+        let lead = settings.lead_steps.clamp(1, windows.horizon);
+        let facts =
+            Facts { observations: prepared.observations, non_negative: prepared.non_negative, unit: prepared.unit };
+        if prepared.constant() || windows.origins() == 0 {
+            return plain(&prepared, facts, seasons, &windows, lead, pooled);
+        }
+
+        let values = &prepared.clean;
+        let mut members = vec![simple::last_value(values, &windows)];
+        members.extend(seasons.iter().map(|&season| simple::seasonal_naive(values, season, &windows)));
+        let plain: Vec<usize> = (0..members.len()).collect();
+        members.extend(simple::smoothed(values, &windows));
+        if prepared.zeros > MOSTLY_ZERO {
+            members.push(simple::intermittent(values, &windows));
+        }
+        members.extend(bank::regressions(values, &seasons, &windows));
+        members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, &windows)));
+
+        let scale = seasonal_scale(&prepared.measured, seasons.first().copied().unwrap_or(1))
+            .or_else(|| seasonal_scale(&prepared.measured, 1))
+            .unwrap_or(1.0);
+        let combination = combine(&members, &windows, &prepared.measured, &plain, 1e-6 * scale);
+        let score = |paths: &[f64]| {
+            let each = windows.past().iter().zip(paths.chunks_exact(windows.horizon));
+            super::scores::mean(each.map(|(w, path)| {
+                mae(&prepared.measured[w.start..w.start + windows.horizon], path).map_or(f64::NAN, |e| e / scale)
+            }))
+        };
+        let scores = [
+            score(&combination.past),
+            score(&members[plain.get(1).copied().unwrap_or(0)].paths),
+            score(&members[0].paths),
+        ];
+        let (steps, peak) = errors(&prepared, &windows, &combination, lead, 1e-6 * scale);
+        Self {
+            prepared: facts,
+            seasons,
+            origins: windows.origins(),
+            weights: named(&members, &combination.weights),
+            path: combination.path,
+            steps,
+            peak,
+            lead,
+            scores,
+            fallback: (prepared.zeros > 0.5).then(|| format!("{:.0} % of the values are 0", 100.0 * prepared.zeros)),
+        }
+    }
+
+    /// The forecast, with the shape of its errors drawn towards the fleet's.
+    #[must_use]
+    pub fn outcome(&self, settings: &Settings, fleet: Option<&FleetShape>) -> Outcome {
+        let levels = settings.levels();
+        let unit = self.prepared.unit;
+        let out = |value: f64| {
+            let value = (value * unit).finite_or(if value > 0.0 { f64::MAX } else { f64::MIN });
+            if self.prepared.non_negative { value.max(0.0) } else { value }
+        };
+        let shape = self.steps.quantiles(&levels, fleet.map(|f| &f.steps));
+        let quantiles = Array2::from_shape_fn((levels.len(), self.path.len()), |(i, h)| {
+            out(self.path[h] + shape[i] * self.steps.scale[h])
+        });
+        let centre = largest(&self.path[..self.lead]);
+        let peak_scale = self.peak.scale.first().copied().unwrap_or(0.0);
+        let peak_shape = self.peak.quantiles(&levels, fleet.map(|f| &f.peak));
+        let mut before = f64::NEG_INFINITY;
+        let peak = peak_shape
+            .iter()
+            .zip(quantiles.rows())
+            .map(|(shape, row)| {
+                // The maximum is at least each step, so its quantile is at least each step's.
+                let steps = row.iter().take(self.lead).copied().fold(f64::NEG_INFINITY, f64::max);
+                before = out(centre + shape * peak_scale).max(steps).max(before);
+                before
+            })
+            .collect();
+        let mean = self.path.iter().map(|&v| out(v)).collect();
+        Outcome {
+            mean,
+            quantiles,
+            peak,
+            observations: self.prepared.observations,
+            origins: self.origins,
+            seasons: self.seasons.clone(),
+            weights: self.weights.clone(),
+            mase: self.scores[0],
+            mase_seasonal_naive: self.scores[1],
+            mase_last_value: self.scores[2],
+            coverage: self.steps.coverage(&levels, fleet.map(|f| &f.steps)),
+            peak_coverage: self.peak.coverage(&levels, fleet.map(|f| &f.peak)),
+            fallback: self.fallback.clone(),
+        }
+    }
+}
+
+/// The shape of a fleet's errors, by step and of the peak.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FleetShape {
+    steps: Shape,
+    peak: Shape,
+}
+
+/// Series that shape the fleet's errors; more change little.
+const MOST_STUDIES: usize = 512;
+
+impl FleetShape {
+    /// From the studies of a fleet; `None` if fewer than two could be tested.
+    #[must_use]
+    pub fn of(studies: &[Study]) -> Option<Self> {
+        let tested: Vec<&Study> = studies.iter().filter(|s| s.steps.windows > 0.0).collect();
+        let stride = tested.len().div_ceil(MOST_STUDIES).max(1);
+        let kept = || tested.iter().step_by(stride);
+        (tested.len() > 1)
+            .then(|| Self { steps: Shape::of(kept().map(|s| &s.steps)), peak: Shape::of(kept().map(|s| &s.peak)) })
+    }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().copied().filter(|v| v.is_finite()).fold(f64::NEG_INFINITY, f64::max)
+}
+
+fn named(members: &[Member], weights: &[f64]) -> Vec<(String, f64)> {
+    let mut named: Vec<(String, f64)> =
+        members.iter().zip(weights).filter(|(_, w)| **w > 0.0).map(|(m, &w)| (m.name.clone(), w)).collect();
+    named.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    named
+}
+
+/// Errors of the steps and of the peak over the first `lead` steps.
+fn errors(
+    prepared: &Prepared,
+    windows: &Windows,
+    combination: &Combination,
+    lead: usize,
+    floor: f64,
+) -> (Errors, Errors) {
+    let horizon = windows.horizon;
+    let mut steps = Vec::with_capacity(combination.past.len());
+    let mut peaks = Vec::with_capacity(windows.past().len());
+    for (window, path) in windows.past().iter().zip(combination.past.chunks_exact(horizon)) {
+        let truth = &prepared.measured[window.start..window.start + horizon];
+        steps.extend(truth.iter().zip(path).map(|(y, f)| y - f));
+        // A peak that may hide in a gap is no truth.
+        let whole = truth[..lead].iter().all(|y| y.is_finite());
+        peaks.push(if whole { largest(&truth[..lead]) - largest(&path[..lead]) } else { f64::NAN });
+    }
+    let blocks: Vec<usize> = windows.past().iter().map(|w| w.cut).collect();
+    let tested = (windows.cuts[windows.origins()] - windows.cuts[0]) as f64;
+    let independent = |span: usize| (tested / span as f64).clamp(1.0, blocks.len() as f64);
+    (
+        Errors::new(&steps, horizon, &blocks, independent(horizon), floor),
+        Errors::new(&peaks, 1, &blocks, independent(lead), floor),
+    )
+}
+
+/// The forecast of a history too short to be tested, or constant: seasonal naive or last value with a width from the
+/// changes seen.
+fn plain(
+    prepared: &Prepared,
+    facts: Facts,
+    seasons: Vec<usize>,
+    windows: &Windows,
+    lead: usize,
+    pooled: Option<&Pooled>,
+) -> Study {
+    let only = Windows {
+        cuts: vec![prepared.len()],
+        list: windows.list[windows.list.len() - 1..].to_vec(),
+        horizon: windows.horizon,
+    };
+    let only = Windows { list: vec![super::windows::Window { cut: 0, start: prepared.len() }], ..only };
+    let values = &prepared.clean;
+    let constant = prepared.constant();
+    let borrowed = pooled.filter(|_| !constant).and_then(|p| p.members(values, &only).pop());
+    let season = seasons.first().copied().filter(|&s| values.len() > s);
+    let is_borrowed = borrowed.is_some();
+    let member = borrowed.unwrap_or_else(|| match season {
+        Some(season) if !constant => simple::seasonal_naive(values, season, &only),
+        _ => simple::last_value(values, &only),
+    });
+    let size = prepared.measured.iter().rev().find(|v| v.is_finite()).map_or(0.0, |v| v.abs());
+    // One value says nothing of its spread: half its size is taken.
+    let spread = if constant && prepared.observations > 1 {
+        0.0
+    } else {
+        seasonal_scale(&prepared.measured, season.unwrap_or(1)).unwrap_or(0.5 * size)
+    };
+    // Steps without a season may wander: the width grows as a random walk's does, up to a season's worth.
+    let grows = |h: usize| if season.is_some() { 1.0 } else { (1.0 + h as f64).sqrt() };
+    let scale: Vec<f64> = (0..windows.horizon).map(|h| spread * grows(h)).collect();
+    let fallback = match (prepared.observations, constant) {
+        (0, _) => "no measured value".to_owned(),
+        (1, _) => "only one measured value".to_owned(),
+        (n, true) => format!("all {n} measured values are equal"),
+        (n, false) if is_borrowed => {
+            format!("only {n} measured values: borrowed from the pooled regression, width untested")
+        }
+        (n, false) => format!("only {n} measured values: repeats them, width untested"),
+    };
+    let peak_scale = largest(&scale[..lead]).max(0.0);
+    Study {
+        prepared: facts,
+        seasons,
+        origins: 0,
+        weights: vec![(member.name, 1.0)],
+        path: member.paths,
+        steps: Errors { scale, ..Errors::default() },
+        // The peak of several steps is beyond the typical one.
+        peak: Errors {
+            scale: vec![peak_scale * (prior(1.0 - 0.5 / lead as f64).max(0.0) / 4.0 + 1.0)],
+            ..Errors::default()
+        },
+        lead,
+        scores: [None; 3],
+        fallback: Some(fallback),
+    }
+}

@@ -1,0 +1,95 @@
+//! Which past moments the method is tested at.
+
+/// One forecast made in the past (or, last, now): fitted on everything before `cuts[cut]`, started at `start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Index into [`Windows::cuts`].
+    pub cut: usize,
+    /// First step forecast, at or after the fit's end.
+    pub start: usize,
+}
+
+/// Rolling origins. Refitting is dear and forecasting from an old fit is cheap, so a few fits serve many starts: the
+/// last steps of the history are split into blocks of equal length, each with one fit at its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Windows {
+    /// Fit ends, rising; one a block, and the end of the history.
+    pub cuts: Vec<usize>,
+    /// Windows in rising order of start; the last is the forecast itself, all others have a known truth.
+    pub list: Vec<Window>,
+    /// Steps of each.
+    pub horizon: usize,
+}
+
+/// Starts in each block.
+const STARTS_PER_BLOCK: usize = 4;
+
+impl Windows {
+    /// Windows for a history of `len` steps of which the first `needed` must stay for fitting: up to `origins` blocks
+    /// of the horizon's length, but at least `shortest_block` where there is room. Starts stand a multiple of `align`
+    /// steps before the end.
+    pub(crate) fn new(
+        len: usize,
+        horizon: usize,
+        origins: usize,
+        needed: usize,
+        shortest_block: usize,
+        align: usize,
+    ) -> Self {
+        let room = len.saturating_sub(needed.max(1));
+        let up = |steps: usize| steps.div_ceil(align.max(1)) * align.max(1);
+        let wanted = up(horizon.max(shortest_block));
+        let block =
+            if room >= wanted * origins { wanted } else { up(horizon).max(room / origins.max(1) / align * align) };
+        let block = block.max(1);
+        let origins = (room / block).min(origins);
+        let cuts: Vec<usize> = (0..=origins).rev().map(|back| len - back * block).collect();
+        let stride = (block / STARTS_PER_BLOCK / align * align).max(align).max(1);
+        let mut list = Vec::new();
+        for (cut, &from) in cuts.iter().enumerate().take(origins) {
+            // Counted back from the block's end, so that starts keep to the alignment.
+            let starts: Vec<usize> = (1..=block / stride)
+                .map(|k| from + block - k * stride)
+                .filter(|&start| start + horizon <= len)
+                .collect();
+            list.extend(starts.into_iter().rev().map(|start| Window { cut, start }));
+        }
+        list.push(Window { cut: origins, start: len });
+        Self { cuts, list, horizon }
+    }
+
+    /// Blocks tested.
+    pub(crate) fn origins(&self) -> usize {
+        self.cuts.len() - 1
+    }
+
+    /// The windows with a known truth.
+    pub(crate) fn past(&self) -> &[Window] {
+        &self.list[..self.list.len() - 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_window_sees_its_own_truth_and_all_truth_exists(
+            len in 1_usize..3000, horizon in 1_usize..300, origins in 1_usize..5, needed in 0_usize..500,
+            block in 0_usize..400, align in 1_usize..20,
+        ) {
+            let windows = Windows::new(len, horizon, origins, needed, block, align);
+            prop_assert!(windows.origins() <= origins);
+            prop_assert_eq!(*windows.list.last().unwrap(), Window { cut: windows.origins(), start: len });
+            for window in windows.past() {
+                prop_assert!(windows.cuts[window.cut] <= window.start);
+                prop_assert!(window.start + horizon <= len);
+                prop_assert!(windows.cuts[window.cut] >= needed.min(len));
+                prop_assert_eq!((len - window.start) % align, 0);
+            }
+        }
+    }
+}

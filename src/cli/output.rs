@@ -1,0 +1,72 @@
+//! Data on standard output or, whole or not at all, in a file.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use crate::report::text::Style;
+
+use super::exit::Failure;
+
+/// Writes data to standard output.
+pub(super) fn print(data: &str) -> Result<(), Failure> {
+    let write = || -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(data.as_bytes())?;
+        stdout.flush()
+    };
+    write().map_err(|source| Failure::Write { what: "standard output".into(), source })
+}
+
+/// Writes a message to standard error.
+pub(super) fn message(text: &str) {
+    // A message that nobody can read is no reason to fail.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes a file whole or not at all: beside it first, then renamed over it.
+pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
+    let write = || -> io::Result<()> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".plimsoll-").tempfile_in(folder)?;
+        file.write_all(data)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // Temporary files are private; what replaces a report should be as readable as one written plainly.
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(|source| Failure::Write { what: path.display().to_string(), source })
+}
+
+/// Columns of the terminal, or 100 where standard output is none.
+pub(super) fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    columns.or_else(terminal_width).unwrap_or(100).clamp(60, 240)
+}
+
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// What standard output can show.
+pub(super) fn style() -> Style {
+    Style { color: colour(), unicode: unicode() }
+}
+
+/// Whether the locale can show more than ASCII; one that says nothing can.
+fn unicode() -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    locale.is_none_or(|l| l.to_ascii_uppercase().replace('-', "").contains("UTF8"))
+}
+
+/// Whether to colour what goes to standard output: on a terminal, unless `NO_COLOR` is set or it is dumb.
+fn colour() -> bool {
+    io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}

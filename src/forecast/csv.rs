@@ -1,0 +1,92 @@
+//! Forecasts as a table of text.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::is_numbered;
+use crate::domain::{Forecast, Signal};
+
+/// One line a series and step: `series,step|timestamp,mean,q0.025,…`. Steps continue the input's numbering; instants are
+/// RFC 3339 in UTC. A signal other than a plain value is part of the series' name (`shop/api:cpuCores`), so that no two
+/// series share one. All forecasts have the levels of the first.
+#[must_use]
+pub fn to_csv(forecasts: &[Forecast]) -> String {
+    let mut out = String::new();
+    let Some(first) = forecasts.first() else { return "series,step,mean\n".to_owned() };
+    let numbered = is_numbered(first.step_ms);
+    out.push_str(if numbered { "series,step,mean" } else { "series,timestamp,mean" });
+    for level in &first.levels {
+        let _ = write!(out, ",q{level}");
+    }
+    out.push('\n');
+    for forecast in forecasts {
+        let name = quoted(&name(forecast));
+        for (h, mean) in forecast.mean.iter().enumerate() {
+            let at_ms = forecast.start_ms + forecast.step_ms * h as i64;
+            let _ = write!(out, "{name},{},{mean}", instant(at_ms, numbered));
+            for quantile in forecast.quantiles.column(h) {
+                let _ = write!(out, ",{quantile}");
+            }
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn instant(at_ms: i64, numbered: bool) -> String {
+    match Timestamp::from_millisecond(at_ms) {
+        Ok(timestamp) if !numbered => timestamp.to_string(),
+        // Beyond the calendar's range the number itself is the only true answer.
+        _ => at_ms.to_string(),
+    }
+}
+
+fn name(forecast: &Forecast) -> String {
+    if forecast.signal == Signal::Value {
+        return forecast.subject.to_string();
+    }
+    let signal = serde_json::to_value(forecast.signal).ok();
+    format!("{}:{}", forecast.subject, signal.as_ref().and_then(|s| s.as_str()).unwrap_or_default())
+}
+
+/// RFC 4180: a field with a comma, a quote or a line break stands in quotes, quotes doubled.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::domain::Subject;
+    use crate::domain::forecast::Trust;
+
+    fn forecast(step_ms: i64) -> Forecast {
+        Forecast {
+            subject: Subject::Named("a,b".into()),
+            signal: Signal::Value,
+            start_ms: 7 * step_ms,
+            step_ms,
+            mean: vec![1.5, 2.0],
+            levels: vec![0.025, 0.5],
+            quantiles: array![[1.0, 1.25], [1.5, 2.0]],
+            lead_steps: 1,
+            peak: vec![1.0, 1.5],
+            trust: Trust::default(),
+        }
+    }
+
+    #[test]
+    fn steps_continue_the_numbering_and_instants_are_written_as_such() {
+        assert_eq!(to_csv(&[forecast(1)]), "series,step,mean,q0.025,q0.5\n\"a,b\",7,1.5,1,1.5\n\"a,b\",8,2,1.25,2\n");
+        let hourly = Forecast { signal: Signal::CpuCores, ..forecast(3_600_000) };
+        assert!(to_csv(&[hourly]).contains("\n\"a,b:cpuCores\",1970-01-01T07:00:00Z,1.5,1,1.5\n"));
+        assert_eq!(to_csv(&[]), "series,step,mean\n");
+    }
+}
