@@ -6,9 +6,7 @@ use thiserror::Error;
 
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
-use crate::domain::{
-    Axis, Catalog, Clock, Forecast, Policy, Run, Samples, Series, Signal, Snapshot, StopRule,
-};
+use crate::domain::{Axis, Catalog, Clock, Forecast, Policy, Run, Samples, Series, Signal, Snapshot, StopRule};
 use crate::forecast::ForecastSettings;
 use crate::{decide, forecast, ingest, optimize, series, sizing};
 
@@ -69,7 +67,8 @@ pub fn plan(
     let forecasts = series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, stop.threads, observer));
     let menus = sizing::menus(&snapshot, series.as_ref(), &forecasts, &policy);
     observer.begin(Stage::Solving, None);
-    let plan = optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut |p| observer.note(&p.to_string()))?;
+    let plan =
+        optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut |p| observer.note(&p.to_string()))?;
     let steps = decide::steps(&snapshot, &catalog, &policy, &plan);
     Ok(Run { snapshot, catalog, policy, series, forecasts, orchestration, menus, plan, steps, provenance })
 }

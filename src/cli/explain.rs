@@ -11,6 +11,9 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<Done, Failure> {
     let ExplainArguments { plan, workload } = arguments;
     let source = Source::read(plan)?;
     let document = PlanDocument::parse(&source)?;
-    output::print(&text::explain(&document, workload.as_deref()).map_err(|e| crate::domain::InputError { file: source.name.clone(), ..e })?)?;
+    output::print(
+        &text::explain(&document, workload.as_deref())
+            .map_err(|e| crate::domain::InputError { file: source.name.clone(), ..e })?,
+    )?;
     Ok(Done::Fine)
 }

@@ -50,7 +50,8 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
 /// A line a series: the peak expected over the lead time and how the method did on the series' past.
 fn table(forecasts: &[Forecast]) -> String {
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
-    let mut text = format!("{:32} {:>12} {:>12} {:>8} {:>8} {:>8}  SEASONS\n", "SERIES", "NEXT", "PEAK", "MASE", "NAIVE", "LAST");
+    let mut text =
+        format!("{:32} {:>12} {:>12} {:>8} {:>8} {:>8}  SEASONS\n", "SERIES", "NEXT", "PEAK", "MASE", "NAIVE", "LAST");
     for f in forecasts {
         let seasons = f.trust.seasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let note = f.trust.fallback.as_deref().unwrap_or(if seasons.is_empty() { "none" } else { &seasons });

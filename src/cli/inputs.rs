@@ -75,12 +75,19 @@ pub(super) fn load_catalog(path: &Path, described: &mut Vec<String>) -> Result<C
 }
 
 /// The measurements of these files together; `None` where there is no file.
-pub(super) fn load_samples(paths: &[PathBuf], now_ms: i64, described: &mut Vec<String>) -> Result<Option<Samples>, Failure> {
+pub(super) fn load_samples(
+    paths: &[PathBuf],
+    now_ms: i64,
+    described: &mut Vec<String>,
+) -> Result<Option<Samples>, Failure> {
     let mut all: Option<Samples> = None;
     for path in paths {
         let source = Source::read(path)?;
         describe("metrics", &source, described);
-        let samples = ingest::metrics::read(&source, &ingest::metrics::ReadOptions { default_time_ms: now_ms, ..Default::default() })?;
+        let samples = ingest::metrics::read(
+            &source,
+            &ingest::metrics::ReadOptions { default_time_ms: now_ms, ..Default::default() },
+        )?;
         match &mut all {
             None => all = Some(samples),
             Some(all) => all.append(samples),
@@ -103,7 +110,9 @@ fn live_dump(context: Option<&str>, observer: &dyn Observer) -> Result<Source, F
 
 #[cfg(not(feature = "cluster"))]
 fn live_dump(_: Option<&str>, _: &dyn Observer) -> Result<Source, Failure> {
-    Err(InputError::whole("--live", "this build can't read a live cluster").hint("build with the feature `cluster`").into())
+    Err(InputError::whole("--live", "this build can't read a live cluster")
+        .hint("build with the feature `cluster`")
+        .into())
 }
 
 #[cfg(feature = "cluster")]

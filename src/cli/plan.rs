@@ -1,8 +1,8 @@
 //! `plimsoll plan`.
 
+use crate::domain::InputError;
 use crate::domain::plan::Stopped;
 use crate::domain::run::Provenance;
-use crate::domain::InputError;
 use crate::pipeline::{self, Inputs};
 use crate::report::{document::PlanDocument, html, text};
 

@@ -123,11 +123,16 @@ fn csv(series: &Series, rows: &[Row]) -> String {
     let mut text = String::from("series,signal,timestamp,value\n");
     for row in rows {
         let quoted = |name: &str| {
-            if name.contains([',', '"', '\n', '\r']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
+            if name.contains([',', '"', '\n', '\r']) {
+                format!("\"{}\"", name.replace('"', "\"\""))
+            } else {
+                name.to_owned()
+            }
         };
         let (subject, signal) = (quoted(&row.subject), quoted(&row.signal));
         for (i, value) in row.values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
-            let time = Timestamp::from_millisecond(series.axis.time_ms(i)).map_or_else(|_| String::new(), |t| t.to_string());
+            let time =
+                Timestamp::from_millisecond(series.axis.time_ms(i)).map_or_else(|_| String::new(), |t| t.to_string());
             // Writing to a string can't fail.
             let _ = writeln!(text, "{subject},{signal},{time},{value}");
         }

@@ -76,9 +76,23 @@ async fn list_all(client: &Client, observer: &dyn Observer) -> Result<Vec<u8>, C
         ($($kind:ty),+ $(,)?) => { $( list_kind::<$kind>(client, observer, &mut items).await?; )+ };
     }
     list!(
-        Node, Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob, Service, EndpointSlice,
-        PodDisruptionBudget, HorizontalPodAutoscaler, PriorityClass, Namespace, PersistentVolumeClaim,
-        PersistentVolume, StorageClass,
+        Node,
+        Pod,
+        Deployment,
+        StatefulSet,
+        DaemonSet,
+        ReplicaSet,
+        Job,
+        CronJob,
+        Service,
+        EndpointSlice,
+        PodDisruptionBudget,
+        HorizontalPodAutoscaler,
+        PriorityClass,
+        Namespace,
+        PersistentVolumeClaim,
+        PersistentVolume,
+        StorageClass,
     );
     let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
     Ok(serde_json::to_vec(&list)?)
@@ -136,7 +150,8 @@ mod tests {
                 let path = first.split(' ').nth(1).unwrap_or("").to_owned();
                 asked += 1;
                 let failed = fail_on.is_some_and(|kind| path.contains(kind));
-                let meta = if path.contains("/pods") && !path.contains("continue=") { r#"{"continue":"two"}"# } else { "{}" };
+                let meta =
+                    if path.contains("/pods") && !path.contains("continue=") { r#"{"continue":"two"}"# } else { "{}" };
                 let items = if path.contains("/pods") { r#"[{"metadata":{"name":"p"}}]"# } else { "[]" };
                 let (status, body) = if failed {
                     ("403 Forbidden", r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"pods is forbidden","reason":"Forbidden","code":403}"#.to_owned())

@@ -24,6 +24,7 @@ mod regression;
 pub mod scores;
 mod seasons;
 mod simple;
+mod smoothing;
 pub mod streaming;
 mod study;
 mod windows;

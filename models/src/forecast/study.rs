@@ -11,7 +11,7 @@ use super::prepare::Prepared;
 use super::scores::{mae, seasonal_scale};
 use super::simple;
 use super::windows::Windows;
-use super::{Seasons, Settings, seasons};
+use super::{Seasons, Settings, seasons, smoothing};
 
 /// Share of zeros from which the intermittent model takes part.
 const MOSTLY_ZERO: f64 = 0.3;
@@ -43,7 +43,7 @@ struct Facts {
 
 /// The seasons in use, for histories given or candidates tested.
 pub(crate) fn seasons_of(values: &[f64], settings: &Settings) -> Vec<usize> {
-    let fits = |s: &usize| *s >= 2 && values.len() >= 2 * s + 1;
+    let fits = |s: &usize| *s >= 2 && values.len() >= 2 * s;
     match &settings.seasons {
         Seasons::Declared(declared) => with_weeks(declared).into_iter().filter(fits).collect(),
         Seasons::Candidates(candidates) => seasons::tested(values, &sorted(candidates)),
@@ -99,6 +99,7 @@ impl Study {
         if prepared.zeros > MOSTLY_ZERO {
             members.push(simple::intermittent(values, &windows));
         }
+        members.extend(smoothing::members(values, &seasons, &windows));
         members.extend(bank::regressions(values, &seasons, &windows));
         members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, &windows)));
 

@@ -22,7 +22,7 @@ pub(crate) struct Windows {
 }
 
 /// Starts in each block.
-const STARTS_PER_BLOCK: usize = 4;
+const STARTS_PER_BLOCK: usize = 2;
 
 impl Windows {
     /// Windows for a history of `len` steps of which the first `needed` must stay for fitting: up to `origins` blocks
