@@ -57,8 +57,9 @@ pub fn plan(
     let (series, orchestration) = match samples {
         Some(samples) => {
             observer.begin(Stage::Aligning, None);
-            let settings = series::AlignSettings { step_ms: policy.planning.step_ms, ..Default::default() };
-            let pods = series::align(samples, &policy.metrics, Some(&snapshot), &settings)?;
+            let settings = series::AlignSettings::with_step(policy.planning.step_ms);
+            let pods = series::align(&samples, &policy.metrics, Some(&snapshot), &settings)?;
+            drop(samples);
             let orchestration = series::orchestration(&pods, Some(&snapshot));
             (Some(series::workloads(&pods)), orchestration)
         }
@@ -101,8 +102,8 @@ fn only(series: &Series, signals: &[Signal]) -> Series {
 
 /// Steps of the axis that cover so many seconds, at least one.
 fn steps_in(axis: &Axis, seconds: u32) -> usize {
-    let steps = (i64::from(seconds) * 1000).div_ceil(axis.step_ms.max(1));
-    usize::try_from(steps).unwrap_or(1).max(1)
+    let step_ms = u64::try_from(axis.step_ms).unwrap_or(1).max(1);
+    usize::try_from((u64::from(seconds) * 1000).div_ceil(step_ms)).unwrap_or(usize::MAX).max(1)
 }
 
 /// The fan's levels and one for each risk the policy names, rising and without repeats.

@@ -17,10 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["domain", "ingest"]),
     ("sample", &["domain", "ingest"]),
     ("cluster", &["domain", "ingest"]),
-    (
-        "pipeline",
-        &["domain", "ingest", "series", "forecast", "policy", "sizing", "optimize", "decide"],
-    ),
+    ("pipeline", &["domain", "ingest", "series", "forecast", "policy", "sizing", "optimize", "decide"]),
     (
         "cli",
         &[

@@ -2,3 +2,5 @@
 //! Pure functions on arrays: no input or output, no clocks, no Kubernetes.
 
 pub mod forecast;
+pub mod orchestration;
+pub mod queueing;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::policy::MetricMapping;
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::{Catalog, InputError, Policy, Samples, Snapshot};
+use crate::ingest::metrics::Options;
 use crate::ingest::{self, Source};
 
 use super::arguments::{PrometheusArguments, SourceArguments};
@@ -33,7 +34,8 @@ pub(super) fn load(arguments: &SourceArguments, now_ms: i64, observer: &dyn Obse
         cluster.iter().map(|p| Source::read(p)).collect::<Result<Vec<_>, _>>()?
     };
     let snapshot = if dumps.is_empty() { None } else { Some(load_snapshot(&dumps, &mut described)?) };
-    let mut samples = load_samples(metrics, now_ms, &mut described)?;
+    let mut samples =
+        load_samples(metrics, &Options { default_time_ms: now_ms, ..Options::default() }, &mut described)?;
     if let Some(fetched) = query(prometheus, &policy, now_ms, observer, &mut described)? {
         samples.get_or_insert_with(Samples::default).append(fetched);
     }
@@ -52,7 +54,7 @@ fn load_policy(named: Option<&Path>, described: &mut Vec<String>) -> Result<Poli
 pub(super) fn policy_source(path: &Path) -> Result<Source, InputError> {
     match path.to_str().and_then(crate::policy::built_in) {
         Some(text) if !path.exists() => {
-            Ok(Source { name: format!("policies/{}.yaml", path.display()), bytes: text.as_bytes().to_vec() })
+            Ok(Source { name: format!("built-in policy {}", path.display()), bytes: text.as_bytes().to_vec() })
         }
         _ => Source::read(path),
     }
@@ -77,17 +79,14 @@ pub(super) fn load_catalog(path: &Path, described: &mut Vec<String>) -> Result<C
 /// The measurements of these files together; `None` where there is no file.
 pub(super) fn load_samples(
     paths: &[PathBuf],
-    now_ms: i64,
+    options: &Options,
     described: &mut Vec<String>,
 ) -> Result<Option<Samples>, Failure> {
     let mut all: Option<Samples> = None;
     for path in paths {
         let source = Source::read(path)?;
         describe("metrics", &source, described);
-        let samples = ingest::metrics::read(
-            &source,
-            &ingest::metrics::ReadOptions { default_time_ms: now_ms, ..Default::default() },
-        )?;
+        let samples = ingest::metrics::read(&source, options)?;
         match &mut all {
             None => all = Some(samples),
             Some(all) => all.append(samples),
@@ -141,7 +140,8 @@ fn query(
     let step_ms = policy.planning.step_ms;
     let samples = prometheus::query_range(&endpoint, &queries, start_ms, now_ms, step_ms, &mut |done, _| {
         observer.done(done as u64);
-    })?;
+    })
+    .map_err(|e| InputError::whole(url, e.to_string()))?;
     described.push(format!("metrics  {url}  {since_days} days"));
     warn("metrics", &samples.notes);
     Ok(Some(samples))

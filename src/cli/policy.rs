@@ -10,8 +10,7 @@ pub(super) fn run(arguments: &PolicyArguments) -> Result<Done, Failure> {
     match &arguments.command {
         PolicyCommand::Check { files } => check(files),
         PolicyCommand::List => {
-            let width = policy::BUILT_IN.iter().map(|b| b.name.len()).max().unwrap_or(0);
-            let lines = policy::BUILT_IN.iter().map(|b| format!("{:width$}  {}\n", b.name, b.summary));
+            let lines = policy::BUILT_IN.iter().map(|p| format!("{:14} {}\n", p.name, p.summary));
             output::print(&lines.collect::<String>())?;
             Ok(Done::Fine)
         }

@@ -27,9 +27,8 @@ pub(super) fn run(arguments: SeriesArguments) -> Result<Done, Failure> {
     };
     let step_ms = step.map_or(loaded.policy.planning.step_ms, |seconds| ((seconds * 1000.0).round() as i64).max(1));
     bars.begin(Stage::Aligning, None);
-    let settings = AlignSettings { step_ms, ..Default::default() };
     let snapshot = loaded.snapshot.as_ref();
-    let pods = series::align(samples, &loaded.policy.metrics, snapshot, &settings)?;
+    let pods = series::align(&samples, &loaded.policy.metrics, snapshot, &AlignSettings::with_step(step_ms))?;
     for note in &pods.notes {
         output::message(&format!("note: {note}"));
     }

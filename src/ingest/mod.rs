@@ -2,9 +2,12 @@
 //! [`Catalog`](crate::domain::Catalog). Reads and checks; decides nothing.
 
 pub mod catalog;
+mod collector;
+pub mod document;
+pub mod fields;
 pub mod kubernetes;
+pub mod metrics;
 pub mod openmetrics;
-#[cfg(feature = "cluster")]
 pub mod prometheus;
 pub mod source;
 #[cfg(feature = "tables")]

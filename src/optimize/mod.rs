@@ -1,1 +1,164 @@
-//! `Problem` into `Plan`.
+//! `Problem` into `Plan`: an integer program for bounds and guidance, concrete placement for the plan itself, and an
+//! independent check of what comes out.
+//!
+//! 1. [`instance`], [`pools`]: pods of one template and nodes of one shape become classes.
+//! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
+//! 3. [`round`]: the program's numbers become choices and purchases.
+//! 4. [`start`], [`place`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
+//! 5. [`certificate`]: what is proven.
+//!
+//! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
+//! passes the check, so a deadline never leaves the caller without a plan.
+
+mod certificate;
+pub mod check;
+mod consolidate;
+pub mod eligibility;
+mod instance;
+mod limits;
+mod model;
+mod occupancy;
+mod place;
+mod plan;
+mod pools;
+mod reasons;
+mod relations;
+mod round;
+mod rules;
+mod search;
+mod shapes;
+mod sites;
+mod solve;
+mod start;
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::domain::catalog::Catalog;
+use crate::domain::clock::{Clock, StopRule};
+use crate::domain::menu::Menu;
+use crate::domain::plan::Plan;
+use crate::domain::policy::Policy;
+use crate::domain::problem::Problem;
+use crate::domain::snapshot::Snapshot;
+
+use instance::Instance;
+use relations::Relations;
+
+/// Input that no plan can be made of.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OptimizeError {
+    /// A price or cost that is negative or no number.
+    #[error("{field} is {value}: expected a finite number of at least 0")]
+    Price {
+        /// Which one, e.g. `price of offer m5.xlarge`.
+        field: String,
+        /// What it is.
+        value: String,
+    },
+    /// One-time prices must be spread over some time.
+    #[error("costs.amortiseHours is {value}: expected a finite number above 0")]
+    AmortiseHours {
+        /// What it is.
+        value: String,
+    },
+}
+
+/// How far the search is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// Cost an hour of the best plan so far.
+    pub cost_per_hour: Option<f64>,
+    /// Best bound so far.
+    pub bound_per_hour: Option<f64>,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.stage {
+            Stage::Collapse => "collapsing pods and nodes into classes",
+            Stage::Relax => "solving the relaxation",
+            Stage::Round => "solving the integer program",
+            Stage::Place => "placing on nodes",
+            Stage::Check => "checking",
+        })?;
+        if let Some(cost) = self.cost_per_hour {
+            write!(f, ": {cost:.2} an hour")?;
+        }
+        if let Some(bound) = self.bound_per_hour {
+            write!(f, ", at least {bound:.2}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A stage of the search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Collapsing pods and nodes into classes.
+    Collapse,
+    /// Solving the relaxation.
+    Relax,
+    /// Solving the integer program.
+    Round,
+    /// Placing on concrete nodes.
+    Place,
+    /// Checking.
+    Check,
+}
+
+/// The integer program of an input, with every constraint named.
+#[must_use]
+pub fn build(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Problem {
+    let instance = Instance::new(snapshot, catalog, policy, menus);
+    let relations = Relations::new(&instance);
+    model::build(&instance, &pools::pools(&instance), &relations)
+}
+
+/// The cheapest plan found by the time the stop rule ends the search, with its certificate.
+///
+/// Equal inputs and seeds give equal plans unless the time limit ends the search.
+///
+/// # Errors
+/// If a price is negative or no number. Pods that fit nowhere are no error: they are in [`Plan::unplaced`].
+pub fn plan(
+    snapshot: &Snapshot,
+    catalog: &Catalog,
+    policy: &Policy,
+    menus: &[Menu],
+    stop: &StopRule,
+    clock: &dyn Clock,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Plan, OptimizeError> {
+    validate(catalog, policy, menus)?;
+    Ok(search::search(snapshot, catalog, policy, menus, stop, clock, progress))
+}
+
+fn validate(catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Result<(), OptimizeError> {
+    let costs = &policy.costs;
+    if !(costs.amortise_hours.is_finite() && costs.amortise_hours > 0.0) {
+        return Err(OptimizeError::AmortiseHours { value: costs.amortise_hours.to_string() });
+    }
+    let policy_prices = [
+        ("costs.movePerCore", costs.move_per_core),
+        ("costs.nodeChange", costs.node_change),
+        ("costs.unplacedPerHour", costs.unplaced_per_hour),
+        ("planning.estimatePerCoreHour", policy.planning.estimate_per_core_hour),
+        ("planning.estimatePerGibHour", policy.planning.estimate_per_gib_hour),
+        ("planning.estimatePerGpuHour", policy.planning.estimate_per_gpu_hour),
+    ];
+    let named = policy_prices.into_iter().map(|(name, price)| (name.to_owned(), price));
+    let offers = catalog.offers.iter().map(|o| (format!("price of offer {}", o.name), o.price_per_hour));
+    let risks = menus.iter().flat_map(|menu| {
+        menu.entries.iter().map(|e| (format!("risk cost of {}", menu.workload), e.risk_cost_per_hour))
+    });
+    for (field, price) in named.chain(offers).chain(risks) {
+        if !(price.is_finite() && price >= 0.0) {
+            return Err(OptimizeError::Price { field, value: price.to_string() });
+        }
+    }
+    Ok(())
+}

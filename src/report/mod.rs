@@ -1,1 +1,14 @@
-//! Values into text, JSON and HTML.
+//! Values into text, JSON and HTML: nothing is decided here.
+//!
+//! ```text
+//! Run ─▶ PlanDocument ─▶ JSON, YAML ─▶ PlanDocument
+//!  │          └────────▶ tables and explanations for a terminal
+//!  └──────────────────▶ one self-contained HTML page
+//! ```
+
+pub mod document;
+mod format;
+pub mod html;
+mod order;
+pub mod prose;
+pub mod text;

@@ -1,1 +1,86 @@
-//! Forecasts, latency model and policy into a `Menu` for each workload.
+//! Forecasts, a latency model and the policy make a [`Menu`] for each workload: the (replicas, requests) choices worth
+//! having, each with its risk. What is chosen from the menus is decided jointly, in `crate::optimize`.
+//!
+//! `docs/sizing.md` says in prose what is computed here and why.
+
+mod bounds;
+mod candidates;
+mod demand;
+mod evidence;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod history;
+mod memory;
+pub mod reach;
+mod sizer;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use crate::domain::menu::{Basis, DeclaredReason};
+use crate::domain::policy::Target;
+use crate::domain::snapshot::Workload;
+use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot};
+
+use evidence::Evidence;
+use sizer::Sizer;
+
+/// One menu for each workload whose pods are to be placed, in the snapshot's order: all but `DaemonSet`s and those of
+/// which neither object nor pod tells a template.
+///
+/// `series` holds one row a workload and signal: requests a second as the sum over pods, latency, readiness as the
+/// number of ready pods. `forecasts` are of whole workloads: CPU and requests as the sum over pods, memory as the
+/// largest of any one pod, the queue's length. Forecasts and rows of other subjects are left aside.
+///
+/// A workload that may not be changed or about which nothing is known has one choice, what it declares, with the reason.
+#[must_use]
+pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast], policy: &Policy) -> Vec<Menu> {
+    let evidence = evidence::by_workload(series, forecasts);
+    let driven: BTreeSet<_> = snapshot.autoscalers.iter().map(|a| &a.target).collect();
+    let nothing = Evidence::default();
+    snapshot
+        .workloads
+        .iter()
+        .filter(|w| !w.daemon)
+        .filter_map(|workload| {
+            let declared = declared_requests(snapshot, workload)?;
+            let known = evidence.get(&workload.id).unwrap_or(&nothing);
+            let reason = |target: Option<&Target>| match target {
+                None => Some(DeclaredReason::NotTargeted),
+                Some(_) if !workload.scalable => Some(DeclaredReason::NotScalable),
+                Some(_) if driven.contains(&workload.id) => Some(DeclaredReason::DrivenByAutoscaler),
+                // Scaled to zero is switched off, as it is to an HPA.
+                Some(_) if workload.replicas == 0 => Some(DeclaredReason::Current),
+                Some(_) => known.missing(),
+            };
+            let target = policy.target_for(workload);
+            Some(match (reason(target), target) {
+                (None, Some(target)) => {
+                    let entries = Sizer::new(snapshot, policy, target, workload, declared, known).entries();
+                    candidates::menu(workload, declared, entries)
+                }
+                (reason, _) => as_declared(workload, declared, reason.unwrap_or(DeclaredReason::NotTargeted)),
+            })
+        })
+        .collect()
+}
+
+/// Requests of the workload's template, or of its first pod's where the object tells none.
+fn declared_requests<'a>(snapshot: &'a Snapshot, workload: &Workload) -> Option<&'a Resources> {
+    let template =
+        workload.template.or_else(|| snapshot.pods.iter().find(|p| p.workload == workload.id).map(|p| p.template))?;
+    snapshot.templates.get(template).map(|t| &t.requests)
+}
+
+/// The menu of a workload that keeps what it declares.
+fn as_declared(workload: &Workload, declared: &Resources, reason: DeclaredReason) -> Menu {
+    let entry = MenuEntry {
+        replicas: workload.replicas,
+        requests: declared.clone(),
+        risk: None,
+        risk_cost_per_hour: 0.0,
+        basis: Basis::Declared { reason },
+    };
+    Menu { workload: workload.id.clone(), entries: vec![entry], current: Some(0) }
+}

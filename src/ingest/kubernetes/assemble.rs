@@ -1,0 +1,368 @@
+//! Objects by name into a [`Snapshot`]: owners resolved, templates completed and shared.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::domain::rules::{LabelSelector, Labels, NodeSelectorTerm, Operator, Requirement};
+use crate::domain::snapshot::{Pod, PodTemplate, Service, Snapshot, Workload, WorkloadId};
+
+use super::inventory::Inventory;
+use super::object::{Name, Owner};
+use super::pods::{PodDraft, TEMPLATE_HASH_LABEL, TemplateDraft, add_default_tolerations};
+use super::warnings::Warnings;
+use super::workloads::WorkloadDraft;
+
+/// Label that the API server puts on every namespace.
+const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// The snapshot of an inventory.
+pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
+    let mut warnings = std::mem::take(&mut inventory.warnings);
+    let drafts = std::mem::take(&mut inventory.pods);
+    let mut templates = Templates::default();
+    let mut tallies: BTreeMap<WorkloadId, Tally> = BTreeMap::new();
+    let mut pods = Vec::with_capacity(drafts.len());
+
+    for (name, draft) in drafts.into_iter().filter(|(_, draft)| !draft.finished) {
+        let label = format!("Pod {}/{}", name.namespace, name.name);
+        let owner = controller(&inventory, &name, &draft, &mut warnings);
+        let bare = owner.is_none();
+        let workload = owner.unwrap_or_else(|| id(&name.namespace, "Pod", &name.name));
+        let mut template = complete(&inventory, draft.template, &workload, &label, &mut warnings);
+        if draft.mirror {
+            template.rules.node_affinity = draft.node.as_deref().map(only_node);
+        }
+        let template = templates.intern(template);
+        let tally = tallies.entry(workload.clone()).or_default();
+        tally.add(draft.created_ms, template, draft.deleting);
+        tally.mirror |= draft.mirror;
+        tally.batch |= draft.owner.as_ref().is_some_and(|o| o.kind == "Job");
+        let node = draft.node.filter(|_| !inventory.nodes.is_empty());
+        if node.as_ref().is_some_and(|node| !inventory.nodes.contains_key(node)) {
+            warnings.add(
+                &label,
+                "is bound to a node that is not in the input; it stays there and holds nothing that is planned",
+            );
+        }
+        pods.push(Pod {
+            namespace: name.namespace,
+            name: name.name,
+            uid: draft.uid,
+            workload,
+            template,
+            node,
+            ready: draft.ready,
+            deleting: draft.deleting,
+            do_not_evict: draft.pinned || bare,
+            deletion_cost: draft.deletion_cost,
+            created_ms: draft.created_ms,
+            scheduled_ms: draft.scheduled_ms,
+            ready_ms: draft.ready_ms,
+            scheduler_message: draft.scheduler_message,
+        });
+    }
+    if inventory.nodes.is_empty() {
+        warnings.add("input", "holds no nodes; every pod is planned as one that has no node yet");
+    }
+
+    let workloads = workloads(&inventory, tallies, &mut templates, &mut warnings);
+    let services = services(&inventory);
+    let namespaces = namespaces(&inventory, &pods, &workloads);
+    let mut snapshot = Snapshot {
+        taken_at_ms: inventory.newest_ms,
+        nodes: inventory.nodes.into_values().collect(),
+        templates: templates.list,
+        pods,
+        workloads,
+        services,
+        budgets: inventory.budgets.into_values().collect(),
+        autoscalers: inventory.autoscalers.into_values().collect(),
+        namespaces,
+        priority_classes: inventory.priority_classes,
+        ignored_kinds: inventory.ignored_kinds,
+        warnings: warnings.into_lines(),
+    };
+    sort_templates(&mut snapshot);
+    snapshot
+}
+
+fn id(namespace: &str, kind: &str, name: &str) -> WorkloadId {
+    WorkloadId { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
+}
+
+/// The workload a pod belongs to: replica sets and jobs stand for what made them. `None` for a bare pod.
+fn controller(inventory: &Inventory, name: &Name, pod: &PodDraft, warnings: &mut Warnings) -> Option<WorkloadId> {
+    let owner = pod.owner.as_ref()?;
+    let direct = id(&name.namespace, &owner.kind, &owner.name);
+    if let Some(draft) = inventory.workloads.get(&direct) {
+        return Some(top(draft));
+    }
+    // A ReplicaSet that was not exported is still recognised by the hash its Deployment named it with.
+    if owner.kind == "ReplicaSet" {
+        let hash = pod.template_hash.as_deref().filter(|hash| !hash.is_empty());
+        let deployment = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
+        let label = format!("ReplicaSet {}/{}", name.namespace, owner.name);
+        if let Some(deployment) = deployment.filter(|d| !d.is_empty()) {
+            warnings.add(label, "is not in the input; its pods are taken for the Deployment's that its name tells of");
+            return Some(id(&name.namespace, "Deployment", deployment));
+        }
+        warnings.add(label, "is not in the input; what made it is unknown");
+    }
+    Some(direct)
+}
+
+/// What a workload object is part of: a replica set's or a job's owner, else itself.
+fn top(draft: &WorkloadDraft) -> WorkloadId {
+    match &draft.owner {
+        Some(Owner { kind, name }) if matches!(draft.id.kind.as_str(), "ReplicaSet" | "Job") => {
+            id(&draft.id.namespace, kind, name)
+        }
+        _ => draft.id.clone(),
+    }
+}
+
+/// Completes a template with what other objects say: priority, volumes, and a `DaemonSet`'s own node affinity.
+fn complete(
+    inventory: &Inventory,
+    draft: TemplateDraft,
+    workload: &WorkloadId,
+    label: &str,
+    warnings: &mut Warnings,
+) -> PodTemplate {
+    let TemplateDraft { mut template, claims, states_priority } = draft;
+    if !states_priority {
+        if template.priority_class.is_empty() {
+            template.priority_class = inventory.default_priority_class.clone().unwrap_or_default();
+        }
+        template.priority = match template.priority_class.as_str() {
+            "" => 0,
+            "system-node-critical" => 2_000_001_000,
+            "system-cluster-critical" => 2_000_000_000,
+            class => inventory.priority_classes.get(class).copied().unwrap_or_else(|| {
+                warnings.add(
+                    label,
+                    format!("names priority class {class}, which is not in the input; its priority is taken as 0"),
+                );
+                0
+            }),
+        };
+    }
+    for claim in claims {
+        match inventory.volumes.affinity(&template.namespace, &claim) {
+            Ok(affinity) => template.rules.volume_affinity.extend(affinity),
+            Err(missing) => warnings.add(label, missing),
+        }
+    }
+    template.rules.volume_affinity.sort();
+    template.rules.volume_affinity.dedup();
+    if workload.kind == "DaemonSet" {
+        // The controller pins each pod to its node in place of the affinity that the DaemonSet states.
+        let stated = inventory.workloads.get(workload).and_then(|w| w.template.as_ref());
+        template.rules.node_affinity = stated.and_then(|t| t.template.rules.node_affinity.clone());
+    }
+    template
+}
+
+/// A node affinity that only the named node meets.
+fn only_node(name: &str) -> Vec<NodeSelectorTerm> {
+    let named = Requirement { key: "metadata.name".to_owned(), operator: Operator::In, values: vec![name.to_owned()] };
+    vec![NodeSelectorTerm { expressions: Vec::new(), fields: vec![named] }]
+}
+
+/// Distinct templates by number.
+#[derive(Default)]
+struct Templates {
+    list: Vec<PodTemplate>,
+    numbers: HashMap<PodTemplate, usize>,
+}
+
+impl Templates {
+    fn intern(&mut self, template: PodTemplate) -> usize {
+        if let Some(&number) = self.numbers.get(&template) {
+            return number;
+        }
+        self.list.push(template.clone());
+        self.numbers.insert(template, self.list.len() - 1);
+        self.list.len() - 1
+    }
+}
+
+/// What the pods tell of their workload.
+#[derive(Default)]
+struct Tally {
+    /// Pods that are not being deleted.
+    live: u32,
+    /// Creation time and template of the newest pod.
+    newest: Option<(Option<i64>, usize)>,
+    /// Made by a Job.
+    batch: bool,
+    /// The mirror of a static pod: part of its node, as a `DaemonSet`'s pods are.
+    mirror: bool,
+}
+
+impl Tally {
+    fn add(&mut self, created_ms: Option<i64>, template: usize, deleting: bool) {
+        self.live += u32::from(!deleting);
+        if self.newest.is_none_or(|(newest, _)| created_ms >= newest) {
+            self.newest = Some((created_ms, template));
+        }
+    }
+}
+
+fn workloads(
+    inventory: &Inventory,
+    mut tallies: BTreeMap<WorkloadId, Tally>,
+    templates: &mut Templates,
+    warnings: &mut Warnings,
+) -> Vec<Workload> {
+    let parts = parts(inventory);
+    let whole = inventory.workloads.values().filter(|draft| top(draft) == draft.id).map(|draft| &draft.id);
+    let ids: BTreeSet<WorkloadId> = whole.chain(tallies.keys()).chain(parts.keys()).cloned().collect();
+    let mut workloads = Vec::with_capacity(ids.len());
+    for id in ids {
+        let tally = tallies.remove(&id).unwrap_or_default();
+        let draft = inventory.workloads.get(&id);
+        let parts = parts.get(&id).map_or(&[][..], Vec::as_slice);
+        // Jobs that are done stay in a cluster for days and want nothing.
+        if draft.is_some_and(|d| d.finished) && tally.newest.is_none() {
+            continue;
+        }
+        let from_parts: u32 = parts.iter().filter_map(|part| part.replicas).fold(0, u32::saturating_add);
+        let replicas = match draft.and_then(|d| d.replicas) {
+            Some(_) if id.kind == "CronJob" => from_parts,
+            Some(replicas) => replicas,
+            None => tally.live.max(from_parts),
+        };
+        if draft.is_none() && id.kind != "Pod" {
+            warnings.add(
+                format!("{} {id}", id.kind),
+                "is not in the input; what is known of it comes from its pods and parts",
+            );
+        }
+        let template = template_of(inventory, &id, draft, parts, &tally, templates, warnings);
+        let stated = draft.into_iter().chain(parts.iter().copied()).find_map(|d| d.selector.clone());
+        workloads.push(Workload {
+            replicas,
+            labels: draft.map(|d| d.labels.clone()).unwrap_or_default(),
+            selector: selector(stated, template.and_then(|t| templates.list.get(t)).map(|t| &t.labels)),
+            template,
+            scalable: matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "ReplicaSet"),
+            daemon: tally.mirror || id.kind == "DaemonSet",
+            batch: tally.batch || matches!(id.kind.as_str(), "Job" | "CronJob"),
+            id,
+        });
+    }
+    workloads
+}
+
+/// Replica sets and jobs by what made them, those that want pods only.
+fn parts(inventory: &Inventory) -> BTreeMap<WorkloadId, Vec<&WorkloadDraft>> {
+    let mut parts: BTreeMap<WorkloadId, Vec<&WorkloadDraft>> = BTreeMap::new();
+    for draft in inventory.workloads.values().filter(|d| d.replicas != Some(0)) {
+        let whole = top(draft);
+        if whole != draft.id {
+            parts.entry(whole).or_default().push(draft);
+        }
+    }
+    parts
+}
+
+/// A workload's template: as its newest pod has it, because admission may have added to it; without pods, as it or
+/// its parts state it.
+fn template_of(
+    inventory: &Inventory,
+    id: &WorkloadId,
+    draft: Option<&WorkloadDraft>,
+    parts: &[&WorkloadDraft],
+    tally: &Tally,
+    templates: &mut Templates,
+    warnings: &mut Warnings,
+) -> Option<usize> {
+    if let Some((_, newest)) = tally.newest {
+        // Each replica of a StatefulSet has its own volumes; those to come have none that bind them.
+        return match templates.list.get(newest) {
+            Some(template) if id.kind == "StatefulSet" && !template.rules.volume_affinity.is_empty() => {
+                let mut template = template.clone();
+                template.rules.volume_affinity.clear();
+                Some(templates.intern(template))
+            }
+            _ => Some(newest),
+        };
+    }
+    let stated = draft.into_iter().chain(parts.iter().copied()).find_map(|d| d.template.clone())?;
+    let mut template = complete(inventory, stated, id, &format!("{} {id}", id.kind), warnings);
+    add_default_tolerations(&mut template.rules);
+    Some(templates.intern(template))
+}
+
+/// A selector as stated, else by the labels of the template. Without either it selects nothing.
+fn selector(stated: Option<LabelSelector>, labels: Option<&Labels>) -> LabelSelector {
+    let mut selector = stated.unwrap_or_else(|| LabelSelector {
+        match_labels: labels.cloned().unwrap_or_default(),
+        match_expressions: Vec::new(),
+    });
+    selector.match_labels.remove(TEMPLATE_HASH_LABEL);
+    if selector == LabelSelector::default() {
+        let never = Requirement { key: NAMESPACE_NAME_LABEL.to_owned(), operator: Operator::In, values: Vec::new() };
+        selector.match_expressions.push(never);
+    }
+    selector
+}
+
+fn services(inventory: &Inventory) -> Vec<Service> {
+    let mut ready: BTreeMap<Name, BTreeSet<&str>> = BTreeMap::new();
+    for (name, slice) in &inventory.endpoints {
+        if let Some(service) = &slice.service {
+            let service = Name { namespace: name.namespace.clone(), name: service.clone() };
+            ready.entry(service).or_default().extend(slice.ready.iter().map(String::as_str));
+        }
+    }
+    inventory
+        .services
+        .iter()
+        .map(|(name, draft)| Service {
+            namespace: name.namespace.clone(),
+            name: name.name.clone(),
+            service_type: draft.service_type.clone(),
+            selector: draft.selector.clone(),
+            ports: draft.ports.clone(),
+            ready_endpoints: ready.get(name).map_or(0, BTreeSet::len),
+        })
+        .collect()
+}
+
+/// Labels of every namespace that is exported or in use, each with the name label that the API server gives it.
+fn namespaces(inventory: &Inventory, pods: &[Pod], workloads: &[Workload]) -> BTreeMap<String, Labels> {
+    let mut namespaces = inventory.namespaces.clone();
+    let used = pods.iter().map(|p| &p.namespace).chain(workloads.iter().map(|w| &w.id.namespace));
+    for name in used {
+        if !namespaces.contains_key(name) {
+            namespaces.insert(name.clone(), Labels::new());
+        }
+    }
+    for (name, labels) in &mut namespaces {
+        labels.entry(NAMESPACE_NAME_LABEL.to_owned()).or_insert_with(|| name.clone());
+    }
+    namespaces
+}
+
+/// Puts the templates in order and drops those that nothing refers to, so that equal clusters are equal values
+/// whatever order they were read in.
+fn sort_templates(snapshot: &mut Snapshot) {
+    let of_workloads = snapshot.workloads.iter().filter_map(|w| w.template);
+    let used: BTreeSet<usize> = snapshot.pods.iter().map(|p| p.template).chain(of_workloads).collect();
+    let mut sorted: Vec<(PodTemplate, usize)> = std::mem::take(&mut snapshot.templates)
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| used.contains(number))
+        .map(|(number, template)| (template, number))
+        .collect();
+    sorted.sort();
+    let renumbered: HashMap<usize, usize> = sorted.iter().enumerate().map(|(new, (_, old))| (*old, new)).collect();
+    snapshot.templates = sorted.into_iter().map(|(template, _)| template).collect();
+    for pod in &mut snapshot.pods {
+        pod.template = renumbered.get(&pod.template).copied().unwrap_or_default();
+    }
+    for workload in &mut snapshot.workloads {
+        workload.template = workload.template.and_then(|t| renumbered.get(&t).copied());
+    }
+}

@@ -1,0 +1,129 @@
+//! Stage 4, second half: nodes are emptied onto others, or swapped for cheaper ones, while that lowers the cost and the
+//! limits on change allow it.
+
+use super::instance::Standing;
+use super::occupancy::Occupancy;
+use super::place::quota_left;
+
+/// Empties and swaps nodes until nothing more is gained.
+pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() -> bool) {
+    loop {
+        let mut gained = false;
+        for node in candidates(occupancy) {
+            if out_of_time() {
+                return;
+            }
+            // An earlier drain may have used the last of the budget.
+            gained |= may_go(occupancy, node) && (empty(occupancy, node) || swap(occupancy, node, out_of_time));
+        }
+        if !gained {
+            return;
+        }
+    }
+}
+
+/// Open nodes that may go, those that are dearest for what is on them first.
+fn candidates(occupancy: &Occupancy<'_>) -> Vec<usize> {
+    let mut nodes: Vec<(f64, usize)> = (0..occupancy.nodes.len())
+        .filter(|n| may_go(occupancy, *n))
+        .map(|n| {
+            let load: f64 = occupancy.nodes[n].pods.iter().map(|p| occupancy.size_of(&occupancy.pods[*p].demand)).sum();
+            (load / saving(occupancy, n).max(1e-12), n)
+        })
+        .collect();
+    nodes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    nodes.into_iter().map(|(_, n)| n).collect()
+}
+
+fn may_go(occupancy: &Occupancy<'_>, node: usize) -> bool {
+    let state = &occupancy.nodes[node];
+    let site = &occupancy.instance.sites[state.site];
+    state.open
+        && saving(occupancy, node) > 0.0
+        && (state.bought || site.may_drain && occupancy.drained < occupancy.instance.limits.drains)
+        && state.pods.iter().all(|p| !matches!(occupancy.pods[*p].standing, Standing::Fixed | Standing::Leaving))
+}
+
+/// What giving the node up saves an hour, moves apart.
+fn saving(occupancy: &Occupancy<'_>, node: usize) -> f64 {
+    let state = &occupancy.nodes[node];
+    let change = occupancy.instance.node_change_price();
+    occupancy.instance.sites[state.site].price_per_hour + if state.bought { change } else { -change }
+}
+
+/// Moves every pod of the node elsewhere and gives the node up, if that costs less.
+fn empty(occupancy: &mut Occupancy<'_>, node: usize) -> bool {
+    let worth = saving(occupancy, node);
+    vacate(occupancy, node, worth, |n| n != node)
+}
+
+/// Puts every pod of the node on a cheaper one bought for them, if that costs less.
+fn swap(occupancy: &mut Occupancy<'_>, node: usize, out_of_time: &dyn Fn() -> bool) -> bool {
+    let instance = occupancy.instance;
+    let worth = saving(occupancy, node);
+    let change = instance.node_change_price();
+    let mut offers: Vec<usize> = (instance.standing..instance.sites.len())
+        .filter(|s| instance.sites[*s].price_per_hour + change < worth && quota_left(occupancy, *s))
+        .collect();
+    offers
+        .sort_by(|a, b| instance.sites[*a].price_per_hour.total_cmp(&instance.sites[*b].price_per_hour).then(a.cmp(b)));
+    let mut needed = vec![0_i64; instance.resources.len()];
+    for pod in placed_pods(occupancy, node) {
+        for (sum, amount) in needed.iter_mut().zip(&occupancy.pods[pod].demand) {
+            *sum += amount;
+        }
+    }
+    for site in offers {
+        if out_of_time() {
+            return false;
+        }
+        let facts = &instance.sites[site];
+        let room = facts.allocatable.iter().zip(&facts.daemon_demand).map(|(a, d)| a - d);
+        if needed.iter().zip(room).any(|(needed, room)| *needed > 0 && *needed > room) {
+            continue;
+        }
+        let mark = occupancy.mark();
+        let bought = occupancy.buy(site);
+        if vacate(occupancy, node, worth - facts.price_per_hour - change, |n| n == bought) {
+            return true;
+        }
+        occupancy.roll_back(mark);
+    }
+    false
+}
+
+fn placed_pods(occupancy: &Occupancy<'_>, node: usize) -> Vec<usize> {
+    let pods = occupancy.nodes[node].pods.iter().copied();
+    let mut pods: Vec<usize> = pods.filter(|p| occupancy.pods[*p].standing != Standing::Daemon).collect();
+    pods.sort_by(|a, b| {
+        let size = |p: &usize| occupancy.size_of(&occupancy.pods[*p].demand);
+        size(b).total_cmp(&size(a)).then(a.cmp(b))
+    });
+    pods
+}
+
+/// Moves every placed pod of the node to nodes that pass and gives the node up; takes it all back unless the moves cost
+/// less than `worth`.
+fn vacate(occupancy: &mut Occupancy<'_>, node: usize, worth: f64, passes: impl Fn(usize) -> bool) -> bool {
+    let mark = occupancy.mark();
+    let mut left = worth;
+    for pod in placed_pods(occupancy, node) {
+        let origin = occupancy.pods[pod].origin;
+        occupancy.bind(pod, None);
+        let target = occupancy.wish(pod).and_then(|wish| occupancy.best_node(&wish, &passes));
+        let Some(target) = target else {
+            occupancy.roll_back(mark);
+            return false;
+        };
+        occupancy.bind(pod, Some(target));
+        let price = occupancy.move_price(&occupancy.pods[pod]);
+        left += if origin.is_some_and(|o| o != node) { price } else { 0.0 };
+        left -= if origin.is_some_and(|o| o != target) { price } else { 0.0 };
+        if left <= 1e-9 {
+            occupancy.roll_back(mark);
+            return false;
+        }
+    }
+    occupancy.close(node);
+    true
+}

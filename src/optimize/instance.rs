@@ -1,0 +1,300 @@
+//! The input as the optimizer sees it: dense amounts, indices instead of names, and what may be decided about each
+//! pod and node. Built once, then only read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::catalog::Catalog;
+use crate::domain::menu::Menu;
+use crate::domain::policy::{Policy, Target};
+use crate::domain::resources::{PODS, Resources};
+use crate::domain::snapshot::{Pod, Snapshot, Workload, WorkloadId};
+
+use super::limits::Limits;
+use super::shapes::Shapes;
+use super::sites::{Site, sites};
+
+/// Amounts in the order of [`Instance::resources`].
+pub(super) type Amounts = Vec<i64>;
+
+/// The input, indexed.
+pub(super) struct Instance<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) policy: &'a Policy,
+    /// Names of all resources that anything asks for or offers; sorted.
+    pub(super) resources: Vec<&'a str>,
+    /// Workloads whose pods are placed; those of DaemonSets are not among them.
+    pub(super) groups: Vec<Group<'a>>,
+    /// One a pod of the snapshot.
+    pub(super) pods: Vec<PodFacts>,
+    /// Nodes that stand, in the snapshot's order, then one prototype for each offer and zone.
+    pub(super) sites: Vec<Site>,
+    /// Number of nodes that stand.
+    pub(super) standing: usize,
+    pub(super) shapes: Shapes,
+    pub(super) limits: Limits,
+}
+
+/// What may be decided about a pod that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Belongs to a DaemonSet: overhead of its node, goes with it.
+    Daemon,
+    /// Being deleted: takes room, is not planned for.
+    Leaving,
+    /// Stays where it is.
+    Fixed,
+    /// May go to another node, or go at all if its workload shrinks.
+    Movable,
+    /// Has no node.
+    Waiting,
+}
+
+/// A pod that exists, indexed.
+#[derive(Debug, Clone)]
+pub(super) struct PodFacts {
+    pub(super) standing: Standing,
+    /// Its workload among [`Instance::groups`]; `None` for DaemonSets and pods on their way out.
+    pub(super) group: Option<usize>,
+    pub(super) template: usize,
+    /// Index of its node.
+    pub(super) node: Option<usize>,
+    /// What it reserves now.
+    pub(super) demand: Amounts,
+}
+
+/// A workload whose pods are placed.
+pub(super) struct Group<'a> {
+    pub(super) id: &'a WorkloadId,
+    pub(super) workload: Option<&'a Workload>,
+    pub(super) target: Option<&'a Target>,
+    pub(super) menu: Option<&'a Menu>,
+    /// Its pods that exist (without those being deleted).
+    pub(super) pods: Vec<usize>,
+    /// How many of them stay where they are.
+    pub(super) fixed: u32,
+    /// How many of them have a node.
+    pub(super) running: u32,
+    /// Template of pods to come; `None` where nothing tells.
+    pub(super) template: Option<usize>,
+    /// Choices; never empty.
+    pub(super) options: Vec<Choice>,
+    /// Index of the choice that changes nothing, if it is allowed.
+    pub(super) current: Option<usize>,
+    /// Distinct sizes of a pod among the choices; `None` is what each pod's own template asks for.
+    pub(super) sizes: Vec<Option<Resources>>,
+    /// What a pod reserves, by (template, size).
+    pub(super) demands: BTreeMap<(usize, usize), Amounts>,
+    /// Templates of its pods and of those to come.
+    pub(super) templates: Vec<usize>,
+}
+
+/// One choice of a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice {
+    pub(super) replicas: u32,
+    /// Index into [`Group::sizes`].
+    pub(super) size: usize,
+    pub(super) risk_cost_per_hour: f64,
+    /// Index into the menu's entries.
+    pub(super) entry: Option<usize>,
+}
+
+impl Group<'_> {
+    /// What a pod of the template reserves at the size.
+    pub(super) fn demand(&self, template: usize, size: usize) -> &[i64] {
+        self.demands.get(&(template, size)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Largest number of pods any choice asks for.
+    pub(super) fn most_replicas(&self) -> u32 {
+        self.options.iter().map(|o| o.replicas).max().unwrap_or(0)
+    }
+
+    /// `Kind/name`.
+    pub(super) fn label(&self) -> String {
+        format!("{}/{}", self.id.kind, self.id.name)
+    }
+}
+
+impl<'a> Instance<'a> {
+    /// Indexes the input.
+    pub(super) fn new(snapshot: &'a Snapshot, catalog: &'a Catalog, policy: &'a Policy, menus: &'a [Menu]) -> Self {
+        let resources = resource_names(snapshot, catalog, menus);
+        let node_index: BTreeMap<&str, usize> =
+            snapshot.nodes.iter().enumerate().map(|(i, n)| (n.name.as_str(), i)).collect();
+        let (group_index, mut groups) = groups_of(snapshot, policy, menus);
+        let daemons: BTreeSet<&WorkloadId> = snapshot.workloads.iter().filter(|w| w.daemon).map(|w| &w.id).collect();
+        let mut pods = Vec::with_capacity(snapshot.pods.len());
+        for (index, pod) in snapshot.pods.iter().enumerate() {
+            let node = pod.node.as_deref().and_then(|name| node_index.get(name).copied());
+            let batch = group_index.get(&pod.workload).is_some_and(|g| groups[*g].workload.is_some_and(|w| w.batch));
+            let standing = standing_of(pod, node, daemons.contains(&pod.workload), batch);
+            let planned = !matches!(standing, Standing::Daemon | Standing::Leaving);
+            let group = planned.then(|| group_index.get(&pod.workload).copied()).flatten();
+            if let Some(group) = group.and_then(|g| groups.get_mut(g)) {
+                group.pods.push(index);
+                group.running += u32::from(node.is_some());
+                group.fixed += u32::from(standing == Standing::Fixed);
+            }
+            let demand = snapshot
+                .templates
+                .get(pod.template)
+                .map_or_else(|| vec![0; resources.len()], |t| dense_demand(&resources, &t.requests));
+            pods.push(PodFacts { standing, group, template: pod.template, node, demand });
+        }
+        for group in &mut groups {
+            choose_options(group, snapshot, &resources);
+        }
+        let mut sites = sites(snapshot, catalog, policy, &resources);
+        let shapes = Shapes::new(snapshot, policy, &mut sites);
+        let limits = Limits::new(snapshot, policy, &groups, &pods);
+        let standing = snapshot.nodes.len();
+        Self { snapshot, policy, resources, groups, pods, sites, standing, shapes, limits }
+    }
+
+    /// Price an hour of leaving a pod of the template without a node.
+    pub(super) fn unplaced_price(&self, template: usize) -> f64 {
+        let priority = self.snapshot.templates.get(template).map_or(0, |t| t.priority);
+        self.policy.costs.unplaced_per_hour * (1.0 + (f64::from(priority.max(0)) / 1000.0).min(1000.0))
+    }
+
+    /// Price an hour of moving one pod that reserves `demand`.
+    pub(super) fn move_price(&self, demand: &[i64]) -> f64 {
+        let cpu = self.resources.iter().position(|name| *name == crate::domain::resources::CPU);
+        let cores = cpu.and_then(|i| demand.get(i)).map_or(0.0, |millis| *millis as f64 / 1000.0);
+        self.policy.costs.move_per_core * cores.max(0.1) / self.policy.costs.amortise_hours
+    }
+
+    /// Price an hour of adding or removing one node.
+    pub(super) fn node_change_price(&self) -> f64 {
+        self.policy.costs.node_change / self.policy.costs.amortise_hours
+    }
+
+    /// Dense amounts as named ones; zero amounts are left out.
+    pub(super) fn named(&self, amounts: &[i64]) -> Resources {
+        Resources::of(self.resources.iter().copied().zip(amounts.iter().copied()).filter(|(_, amount)| *amount != 0))
+    }
+}
+
+fn resource_names<'a>(snapshot: &'a Snapshot, catalog: &'a Catalog, menus: &'a [Menu]) -> Vec<&'a str> {
+    let nodes = snapshot.nodes.iter().map(|n| &n.allocatable);
+    let templates = snapshot.templates.iter().map(|t| &t.requests);
+    let offers = catalog.offers.iter().map(|o| &o.allocatable);
+    let entries = menus.iter().flat_map(|m| m.entries.iter().map(|e| &e.requests));
+    let names = nodes.chain(templates).chain(offers).chain(entries).flat_map(|r| r.iter().map(|(name, _)| name));
+    names.chain([PODS]).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Amounts in the order of `resources`.
+pub(super) fn dense(resources: &[&str], amounts: &Resources) -> Amounts {
+    resources.iter().map(|name| amounts.get(name)).collect()
+}
+
+/// What a pod reserves: its requests and one pod slot.
+pub(super) fn dense_demand(resources: &[&str], requests: &Resources) -> Amounts {
+    resources.iter().map(|name| if *name == PODS { 1 } else { requests.get(name).max(0) }).collect()
+}
+
+fn standing_of(pod: &Pod, node: Option<usize>, daemon: bool, batch: bool) -> Standing {
+    match node {
+        _ if daemon => Standing::Daemon,
+        _ if pod.deleting => Standing::Leaving,
+        None => Standing::Waiting,
+        Some(_) if batch || pod.do_not_evict || pod.workload.kind == "Pod" => Standing::Fixed,
+        Some(_) => Standing::Movable,
+    }
+}
+
+/// One group a workload that is no DaemonSet, and one for each workload only its pods tell of; sorted by id.
+fn groups_of<'a>(
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    menus: &'a [Menu],
+) -> (BTreeMap<&'a WorkloadId, usize>, Vec<Group<'a>>) {
+    let menus: BTreeMap<&WorkloadId, &Menu> = menus.iter().map(|m| (&m.workload, m)).collect();
+    let known: BTreeMap<&WorkloadId, &Workload> = snapshot.workloads.iter().map(|w| (&w.id, w)).collect();
+    let ids: BTreeSet<&WorkloadId> = known.keys().copied().chain(snapshot.pods.iter().map(|p| &p.workload)).collect();
+    let planned = ids.into_iter().filter(|id| known.get(id).is_none_or(|w| !w.daemon));
+    let groups: Vec<Group<'a>> = planned
+        .map(|id| {
+            let workload = known.get(id).copied();
+            Group {
+                id,
+                workload,
+                target: workload.and_then(|w| policy.target_for(w)),
+                menu: menus.get(id).copied().filter(|m| !m.entries.is_empty()),
+                pods: Vec::new(),
+                fixed: 0,
+                running: 0,
+                template: workload.and_then(|w| w.template).filter(|t| *t < snapshot.templates.len()),
+                options: Vec::new(),
+                current: None,
+                sizes: Vec::new(),
+                demands: BTreeMap::new(),
+                templates: Vec::new(),
+            }
+        })
+        .collect();
+    (groups.iter().enumerate().map(|(i, g)| (g.id, i)).collect(), groups)
+}
+
+/// Fills in what the group may choose among: its menu, or what it declares.
+fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, resources: &[&str]) {
+    let existing = group.pods.len() as u32;
+    let newest = group.pods.iter().copied().max_by_key(|p| (snapshot.pods[*p].created_ms, *p));
+    group.template = group.template.or_else(|| newest.map(|p| snapshot.pods[p].template));
+    let batch = group.workload.is_some_and(|w| w.batch);
+    let declared = group.workload.map_or(existing, |w| w.replicas);
+    // Jobs and bare pods are not made again, and fixed pods are not taken away.
+    let keeps_pods = batch || group.workload.is_none() || group.id.kind == "Pod" || group.template.is_none();
+    let declared = if keeps_pods { existing } else { declared.max(group.fixed) };
+    let own_size = group.template.and_then(|t| snapshot.templates.get(t)).map(|t| &t.requests);
+    match group.menu.filter(|_| !keeps_pods) {
+        Some(menu) => {
+            for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| e.replicas >= group.fixed) {
+                let size = (own_size != Some(&entry.requests)).then(|| entry.requests.clone());
+                let size = group.sizes.iter().position(|s| *s == size).unwrap_or_else(|| {
+                    group.sizes.push(size);
+                    group.sizes.len() - 1
+                });
+                let option = Choice {
+                    replicas: entry.replicas,
+                    size,
+                    risk_cost_per_hour: entry.risk_cost_per_hour.max(0.0),
+                    entry: Some(index),
+                };
+                if menu.current == Some(index) {
+                    group.current = Some(group.options.len());
+                }
+                group.options.push(option);
+            }
+        }
+        None => {
+            let entry = group.menu.map(|m| m.current.unwrap_or(0).min(m.entries.len() - 1));
+            let risk = entry.and_then(|e| group.menu.and_then(|m| m.entries.get(e)));
+            group.current = Some(0);
+            group.sizes.push(None);
+            group.options.push(Choice {
+                replicas: declared,
+                size: 0,
+                risk_cost_per_hour: risk.map_or(0.0, |e| e.risk_cost_per_hour.max(0.0)),
+                entry,
+            });
+        }
+    }
+    if group.options.is_empty() {
+        // Every entry would take fixed pods away: what stands is all that is left.
+        group.sizes = vec![None];
+        group.options.push(Choice { replicas: declared, size: 0, risk_cost_per_hour: 0.0, entry: None });
+        group.current = Some(0);
+    }
+    let templates: BTreeSet<usize> =
+        group.pods.iter().map(|p| snapshot.pods[*p].template).chain(group.template).collect();
+    for &template in templates.iter().filter(|t| **t < snapshot.templates.len()) {
+        for (size, requests) in group.sizes.iter().enumerate() {
+            let requests = requests.as_ref().unwrap_or(&snapshot.templates[template].requests);
+            group.demands.insert((template, size), dense_demand(resources, requests));
+        }
+    }
+    group.templates = group.demands.keys().map(|(t, _)| *t).collect::<BTreeSet<_>>().into_iter().collect();
+}

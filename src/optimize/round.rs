@@ -1,0 +1,84 @@
+//! Stage 3: from the program's numbers to choices, nodes to buy, and what a pod is worth.
+
+use std::collections::BTreeMap;
+
+use crate::domain::problem::{Problem, Quantity};
+
+use super::instance::Instance;
+use super::occupancy::Occupancy;
+use super::pools::Pool;
+
+/// What the program says to do, for placing on concrete nodes to follow.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Guide {
+    /// Option of each group.
+    pub(super) choices: Vec<usize>,
+    /// Nodes to buy, by prototype.
+    pub(super) nodes: BTreeMap<usize, u32>,
+    /// Pods to put on them, by (group, template, prototype).
+    pub(super) replicas: BTreeMap<(usize, usize, usize), u32>,
+    /// Price of one pod more, by (group, size), as the relaxation has it.
+    worth: BTreeMap<(usize, usize), f64>,
+}
+
+impl Guide {
+    /// Reads the values (one a variable) and row prices of the relaxation or of the integer program.
+    pub(super) fn read(
+        instance: &Instance<'_>,
+        pools: &[Pool],
+        problem: &Problem,
+        values: &[f64],
+        row_prices: &[f64],
+    ) -> Self {
+        let mut guide = Self { choices: unchanged(instance), ..Self::default() };
+        let mut chosen: BTreeMap<usize, f64> = BTreeMap::new();
+        for (variable, value) in problem.variables.iter().zip(values) {
+            let count = (value + 1e-6).floor().max(0.0) as u32;
+            match variable.quantity {
+                Quantity::Choice { group, option } => {
+                    let most = chosen.entry(group).or_insert(f64::NEG_INFINITY);
+                    if *value > *most {
+                        *most = *value;
+                        guide.choices[group] = option;
+                    }
+                }
+                Quantity::Nodes { pool } if pools[pool].purchasable && count > 0 => {
+                    guide.nodes.insert(pools[pool].site, count);
+                }
+                Quantity::Replicas { group, template, pool, .. } if pools[pool].purchasable && count > 0 => {
+                    *guide.replicas.entry((group, template, pools[pool].site)).or_insert(0) += count;
+                }
+                _ => {}
+            }
+        }
+        for (row, price) in problem.constraints.iter().zip(row_prices) {
+            let unplaced = row.terms.iter().find_map(|(v, _)| match problem.variables[*v].quantity {
+                Quantity::Unplaced { group, size } => Some((group, size)),
+                _ => None,
+            });
+            if let Some(key) = unplaced.filter(|_| row.name.starts_with("replicas/")) {
+                guide.worth.insert(key, price.max(0.0));
+            }
+        }
+        guide
+    }
+
+    /// What having the pod placed is worth an hour, as a measure of how hard it is to place.
+    pub(super) fn worth(&self, occupancy: &Occupancy<'_>, pod: usize) -> f64 {
+        let state = &occupancy.pods[pod];
+        let size = state.group.and_then(|g| Some((g, occupancy.choice(g)?.size)));
+        let priced = size.and_then(|key| self.worth.get(&key)).copied().unwrap_or(0.0);
+        // Never nothing: a pod the relaxation places for free still wants its room.
+        priced + 1e-3 * occupancy.size_of(&state.demand)
+    }
+}
+
+/// The options that change nothing, or come nearest to it in replicas.
+pub(super) fn unchanged(instance: &Instance<'_>) -> Vec<usize> {
+    let nearest = |group: &super::instance::Group<'_>| {
+        let now = group.workload.map_or(group.pods.len() as u32, |w| w.replicas);
+        let distances = group.options.iter().map(|o| o.replicas.abs_diff(now)).enumerate();
+        distances.min_by_key(|(index, distance)| (*distance, *index)).map_or(0, |(index, _)| index)
+    };
+    instance.groups.iter().map(|g| g.current.unwrap_or_else(|| nearest(g))).collect()
+}

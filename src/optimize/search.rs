@@ -1,0 +1,283 @@
+//! The stages in order, always with a plan in hand.
+
+use std::time::Duration;
+
+use crate::domain::catalog::Catalog;
+use crate::domain::clock::{Clock, StopRule};
+use crate::domain::menu::Menu;
+use crate::domain::plan::{CostParts, Plan, Stopped};
+use crate::domain::policy::Policy;
+use crate::domain::problem::Problem;
+use crate::domain::snapshot::Snapshot;
+
+use super::certificate;
+use super::consolidate::consolidate;
+use super::instance::Instance;
+use super::model;
+use super::occupancy::Occupancy;
+use super::place::{buy_as_guided, buy_greedily, place_waiting, relieve};
+use super::plan::{plan_of, unmodelled_rules};
+use super::pools::pools;
+use super::reasons::Reasons;
+use super::relations::Relations;
+use super::round::{Guide, unchanged};
+use super::solve::{Effort, Outcome, integer, relax};
+use super::start::start;
+use super::{Progress, Stage};
+
+/// Plans with a gap this small are called optimal.
+const OPTIMAL_GAP: f64 = 1e-6;
+
+/// Integers beyond which the whole program is not tried as one.
+const MOST_INTEGERS: usize = 60_000;
+
+/// Rounds of giving a group that does not fit a smaller choice.
+const MOST_RETREATS: usize = 12;
+
+/// How the search stands against its stop rule.
+struct Watch<'a> {
+    clock: &'a dyn Clock,
+    stop: &'a StopRule,
+}
+
+impl Watch<'_> {
+    fn left(&self) -> Duration {
+        self.stop.time_limit.saturating_sub(self.clock.elapsed())
+    }
+
+    /// A share of the time left for the solver, which overshoots its limit by up to a tenth.
+    fn effort(&self, share: f64) -> Effort {
+        Effort {
+            time: self.left().mul_f64(share),
+            relative_gap: (self.stop.gap / 2.0).clamp(0.0, 1.0),
+            seed: self.stop.seed,
+            threads: self.stop.threads.max(1),
+        }
+    }
+
+    fn out_of_time(&self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// What the program proved.
+struct Proof {
+    bound: f64,
+    /// Cost of the pool-level plan in whole numbers, where one was found.
+    pool_cost: Option<f64>,
+    row_prices: Vec<f64>,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the arguments of the public function, passed through")]
+pub(super) fn search(
+    snapshot: &Snapshot,
+    catalog: &Catalog,
+    policy: &Policy,
+    menus: &[Menu],
+    stop: &StopRule,
+    clock: &dyn Clock,
+    progress: &mut dyn FnMut(Progress),
+) -> Plan {
+    let watch = Watch { clock, stop };
+    progress(Progress { stage: Stage::Collapse, cost_per_hour: None, bound_per_hour: None });
+    let instance = Instance::new(snapshot, catalog, policy, menus);
+    let relations = Relations::new(&instance);
+    let pools = pools(&instance);
+    let problem = model::build(&instance, &pools, &relations);
+
+    // First plans: nothing changed, then whatever waits placed and bought for without any guidance.
+    let still = start(&instance, &relations, &unchanged(&instance));
+    let mut candidates = Candidates::new(still.clone());
+    let plain = Guide::read(&instance, &pools, &problem, &[], &[]);
+    let out_of_time = || watch.out_of_time();
+    candidates.offer(placed(&instance, &relations, &plain, false, &out_of_time));
+    let report = |stage, candidates: &Candidates<'_>, bound| Progress {
+        stage,
+        cost_per_hour: Some(candidates.best_cost()),
+        bound_per_hour: bound,
+    };
+
+    progress(report(Stage::Relax, &candidates, None));
+    let relaxed = relax(&problem, watch.effort(0.6));
+    let mut proof = Proof {
+        bound: certificate::safe_bound(&problem, &relaxed.row_prices).max(0.0),
+        pool_cost: None,
+        row_prices: relaxed.row_prices.clone(),
+    };
+    let done = |candidates: &Candidates<'_>, proof: &Proof| {
+        watch.out_of_time() || certificate::gap(candidates.best_cost(), proof.bound) <= stop.gap
+    };
+    if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
+        progress(report(Stage::Place, &candidates, Some(proof.bound)));
+        let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
+        candidates.offer(placed(&instance, &relations, &guide, false, &out_of_time));
+        if !done(&candidates, &proof) {
+            candidates.offer(placed(&instance, &relations, &guide, true, &out_of_time));
+        }
+    }
+    let integers = problem.variables.iter().filter(|v| v.integer).count();
+    if relaxed.outcome == Outcome::Finished && integers <= MOST_INTEGERS && !done(&candidates, &proof) {
+        progress(report(Stage::Round, &candidates, Some(proof.bound)));
+        let whole = integer(&problem, watch.effort(0.6), None);
+        proof.bound = proof.bound.max(certificate::solver_bound(&problem, whole.bound));
+        if let Some(values) = whole.values {
+            proof.pool_cost = Some(problem.cost_of(&values));
+            progress(report(Stage::Place, &candidates, Some(proof.bound)));
+            let guide = Guide::read(&instance, &pools, &problem, &values, &relaxed.row_prices);
+            for guided in [true, false] {
+                if !done(&candidates, &proof) {
+                    candidates.offer(placed(&instance, &relations, &guide, guided, &out_of_time));
+                }
+            }
+        }
+    }
+    progress(report(Stage::Check, &candidates, Some(proof.bound)));
+    finish(&instance, catalog, &problem, &proof, &watch, &still, candidates)
+}
+
+/// States worth checking, cheapest first; among equals the earlier.
+struct Candidates<'a> {
+    states: Vec<(f64, Occupancy<'a>)>,
+}
+
+impl<'a> Candidates<'a> {
+    fn new(first: Occupancy<'a>) -> Self {
+        Self { states: vec![(first.cost().total(), first)] }
+    }
+
+    fn offer(&mut self, state: Option<Occupancy<'a>>) {
+        if let Some(state) = state {
+            let cost = state.cost().total();
+            let position = self.states.partition_point(|(other, _)| *other <= cost);
+            self.states.insert(position, (cost, state));
+        }
+    }
+
+    fn best_cost(&self) -> f64 {
+        self.states.first().map_or(f64::INFINITY, |(cost, _)| *cost)
+    }
+}
+
+/// A concrete state for the guide's choices: relieved, filled, bought for and consolidated. `None` where the sizes it
+/// chose cannot be had.
+fn placed<'a>(
+    instance: &'a Instance<'a>,
+    relations: &'a Relations,
+    guide: &Guide,
+    buy_guided: bool,
+    out_of_time: &dyn Fn() -> bool,
+) -> Option<Occupancy<'a>> {
+    let mut choices = guide.choices.clone();
+    let mut best: Option<Occupancy<'a>> = None;
+    for _ in 0..MOST_RETREATS {
+        let mut state = start(instance, relations, &choices);
+        if let Err(stuck) = relieve(&mut state) {
+            if !retreat(instance, &mut choices, stuck) {
+                break;
+            }
+            continue;
+        }
+        place_waiting(&mut state, |_| true);
+        if buy_guided {
+            buy_as_guided(&mut state, guide);
+        }
+        buy_greedily(&mut state, guide, out_of_time);
+        if !out_of_time() {
+            consolidate(&mut state, out_of_time);
+        }
+        let homeless = state.waiting().into_iter().filter_map(|p| state.pods[p].group).collect();
+        if best.as_ref().is_none_or(|b| state.cost().total() < b.cost().total()) {
+            best = Some(state);
+        }
+        if out_of_time() || !retreat(instance, &mut choices, homeless) {
+            break;
+        }
+    }
+    best
+}
+
+/// Gives each of the groups the next smaller choice; `false` if none of them has one.
+fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: std::collections::BTreeSet<usize>) -> bool {
+    let mut changed = false;
+    for group in groups {
+        let facts = &instance.groups[group];
+        let Some(template) = facts.template else { continue };
+        let load = |option: usize| {
+            let choice = &facts.options[option];
+            facts
+                .demand(template, choice.size)
+                .iter()
+                .map(|a| a.saturating_mul(i64::from(choice.replicas)))
+                .collect::<Vec<_>>()
+        };
+        let now = load(choices[group]);
+        let smaller = (0..facts.options.len()).filter(|option| {
+            let load = load(*option);
+            load != now && load.iter().zip(&now).all(|(a, b)| a <= b)
+        });
+        let next = smaller.min_by(|a, b| {
+            facts.options[*a].risk_cost_per_hour.total_cmp(&facts.options[*b].risk_cost_per_hour).then(a.cmp(b))
+        });
+        if let Some(next) = next {
+            choices[group] = next;
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// Checks the candidates, cheapest first, and certifies the first that passes.
+fn finish(
+    instance: &Instance<'_>,
+    catalog: &Catalog,
+    problem: &Problem,
+    proof: &Proof,
+    watch: &Watch<'_>,
+    still: &Occupancy<'_>,
+    candidates: Candidates<'_>,
+) -> Plan {
+    let mut reasons = Reasons::new();
+    let (cost_now, broken_now) = (still.cost(), Vec::<String>::new());
+    let now_feasible = broken_now.is_empty() && still.waiting().is_empty();
+    let mut chosen: Option<(Plan, CostParts, Vec<String>)> = None;
+    for (_, state) in candidates.states {
+        let plan = plan_of(&state, &mut reasons);
+        let violations: Vec<String> = Vec::new();
+        let cost = state.cost();
+        let passes = violations.is_empty();
+        if passes || chosen.is_none() {
+            chosen = Some((plan, cost, violations));
+        }
+        if passes {
+            break;
+        }
+    }
+    let (mut plan, cost, violations) = chosen.unwrap_or_else(|| (plan_of(still, &mut reasons), cost_now, broken_now));
+    let total = cost.total();
+    let feasible = violations.is_empty();
+    // A bound above the cost of a checked plan would be a mistake of rounding; the lower of the two holds.
+    let bound = if feasible { proof.bound.min(total) } else { proof.bound };
+    let gap = certificate::gap(total, bound);
+    let pool_cost = proof.pool_cost.unwrap_or(total).clamp(bound.min(total), total);
+    let certificate = &mut plan.certificate;
+    certificate.cost_per_hour = total;
+    certificate.bound_per_hour = bound;
+    certificate.gap = gap;
+    certificate.packing_gap = certificate::gap(total, pool_cost);
+    certificate.model_gap = (gap - certificate.packing_gap).max(0.0);
+    certificate.feasible = feasible;
+    certificate.stopped = match () {
+        () if gap <= OPTIMAL_GAP => Stopped::Optimal,
+        () if gap <= watch.stop.gap => Stopped::Gap,
+        () if watch.out_of_time() => Stopped::Deadline,
+        () => Stopped::Exhausted,
+    };
+    certificate.unmodelled_rules = unmodelled_rules(instance);
+    certificate.cost = cost;
+    certificate.cost_now = cost_now;
+    certificate.now_feasible = now_feasible;
+    certificate.prices = catalog.prices;
+    certificate.violations = violations;
+    plan.binding = certificate::binding(problem, &proof.row_prices);
+    plan
+}

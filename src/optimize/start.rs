@@ -1,0 +1,129 @@
+//! The first state for a choice of options: every pod that stays is where it is, those that go are gone, and those to
+//! come are waiting.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::instance::{Instance, Standing};
+use super::occupancy::{Occupancy, PodState};
+use super::relations::Relations;
+
+/// The state before anything is placed or moved.
+pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, choices: &[usize]) -> Occupancy<'a> {
+    let mut occupancy = Occupancy::empty(instance, relations, choices.to_vec());
+    let removed = removed_pods(instance, choices);
+    for (index, facts) in instance.pods.iter().enumerate() {
+        let pod = &instance.snapshot.pods[index];
+        let demand = facts.group.map_or_else(
+            || facts.demand.clone(),
+            |g| {
+                let group = &instance.groups[g];
+                let size = group.options.get(choices[g]).map_or(0, |o| o.size);
+                group.demand(facts.template, size).to_vec()
+            },
+        );
+        occupancy.pods.push(PodState {
+            existing: Some(index),
+            name: pod.name.clone(),
+            group: facts.group,
+            template: facts.template,
+            standing: facts.standing,
+            demand,
+            origin: facts.node,
+            node: None,
+            removed: removed.contains(&index),
+        });
+        if !removed.contains(&index) {
+            occupancy.bind(index, facts.node);
+        }
+    }
+    new_pods(&mut occupancy);
+    place_waiting_daemons(&mut occupancy);
+    occupancy
+}
+
+/// Which pods go where a workload shrinks: those without a node first, then unready ones, then the cheapest to delete,
+/// then from the zone that has most of them, then those on nodes with few pods, so that nodes empty; the youngest
+/// first among equals.
+fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
+    let mut pods_on: BTreeMap<usize, usize> = BTreeMap::new();
+    for node in instance.pods.iter().filter(|p| p.standing != Standing::Daemon).filter_map(|p| p.node) {
+        *pods_on.entry(node).or_insert(0) += 1;
+    }
+    let mut removed = BTreeSet::new();
+    for (group, choice) in instance.groups.iter().zip(choices) {
+        let replicas = group.options.get(*choice).map_or(0, |o| o.replicas as usize);
+        let mut surplus = group.pods.len().saturating_sub(replicas);
+        let zone_of = |p: usize| instance.pods[p].node.map(|n| instance.sites[n].zone.as_str());
+        let mut in_zone: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+        for &pod in &group.pods {
+            *in_zone.entry(zone_of(pod)).or_insert(0) += 1;
+        }
+        let mut left: Vec<usize> =
+            group.pods.iter().copied().filter(|p| instance.pods[*p].standing != Standing::Fixed).collect();
+        while surplus > 0 {
+            let first = left.iter().copied().enumerate().min_by_key(|(_, p)| {
+                let pod = &instance.snapshot.pods[*p];
+                let node = instance.pods[*p].node;
+                (
+                    node.is_some(),
+                    pod.ready,
+                    pod.deletion_cost,
+                    std::cmp::Reverse(in_zone.get(&zone_of(*p)).copied().unwrap_or(0)),
+                    node.and_then(|n| pods_on.get(&n)).copied().unwrap_or(0),
+                    std::cmp::Reverse(pod.created_ms),
+                    *p,
+                )
+            });
+            let Some((position, pod)) = first else { break };
+            left.swap_remove(position);
+            removed.insert(pod);
+            if let Some(count) = in_zone.get_mut(&zone_of(pod)) {
+                *count = count.saturating_sub(1);
+            }
+            if let Some(count) = instance.pods[pod].node.and_then(|n| pods_on.get_mut(&n)) {
+                *count = count.saturating_sub(1);
+            }
+            surplus -= 1;
+        }
+    }
+    removed
+}
+
+fn new_pods(occupancy: &mut Occupancy<'_>) {
+    let instance = occupancy.instance;
+    let names: BTreeSet<(&str, &str)> =
+        instance.snapshot.pods.iter().map(|p| (p.namespace.as_str(), p.name.as_str())).collect();
+    for (index, group) in instance.groups.iter().enumerate() {
+        let Some(template) = group.template else { continue };
+        let Some(choice) = occupancy.choice(index).copied() else { continue };
+        let wanted = (choice.replicas as usize).saturating_sub(group.pods.len());
+        let free_names = (1..)
+            .map(|number| format!("{}-new-{number}", group.id.name))
+            .filter(|name| !names.contains(&(group.id.namespace.as_str(), name.as_str())));
+        for name in free_names.take(wanted) {
+            occupancy.pods.push(PodState {
+                existing: None,
+                name,
+                group: Some(index),
+                template,
+                standing: Standing::Waiting,
+                demand: group.demand(template, choice.size).to_vec(),
+                origin: None,
+                node: None,
+                removed: false,
+            });
+        }
+    }
+}
+
+/// Pods of DaemonSets that wait go to the one node their controller made them for, if it has room.
+fn place_waiting_daemons(occupancy: &mut Occupancy<'_>) {
+    for pod in occupancy.waiting() {
+        if occupancy.pods[pod].standing == Standing::Daemon
+            && let Some(wish) = occupancy.wish(pod)
+            && let Some(node) = occupancy.best_node(&wish, |_| true)
+        {
+            occupancy.bind(pod, Some(node));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Why samples cannot be laid on one axis.
+
+use thiserror::Error;
+
+use crate::domain::InputError;
+
+/// Samples that give no series.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SeriesError {
+    /// No sample at all.
+    #[error("no samples")]
+    Empty,
+    /// No sample of a metric the mapping knows.
+    #[error("no metric has a known meaning; found {}", list(.metrics))]
+    NothingMapped {
+        /// Names of the metrics found, sorted, at most ten.
+        metrics: Vec<String>,
+    },
+    /// A spacing that is no spacing.
+    #[error("invalid step of {0} ms: expected at least 1 ms")]
+    Step(i64),
+    /// No step given, and none to be told from the samples.
+    #[error("no series has two samples from which to tell the step")]
+    NoStep,
+    /// The time from the first to the last sample, or the number of rows, asks for more memory than allowed.
+    #[error(
+        "{rows} rows × {steps} steps of {step_ms} ms are more than {max_cells} cells: samples reach from {first_time} ({first}) to {last_time} ({last})"
+    )]
+    TooLarge {
+        /// Rows.
+        rows: usize,
+        /// Steps from the first to the last sample.
+        steps: u128,
+        /// Spacing.
+        step_ms: i64,
+        /// The bound broken.
+        max_cells: usize,
+        /// Time of the first sample.
+        first_time: String,
+        /// Series of the first sample.
+        first: String,
+        /// Time of the last sample.
+        last_time: String,
+        /// Series of the last sample.
+        last: String,
+    },
+    /// Columns of different lengths, or a row of a series that is not listed.
+    #[error("inconsistent samples: {0}")]
+    Inconsistent(String),
+}
+
+impl SeriesError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Empty => Some("check the time range and the filters of the export"),
+            Self::NothingMapped { .. } => Some("name the metrics in the policy under `metrics`"),
+            Self::Step(_) | Self::NoStep => Some("give a step such as 60s"),
+            Self::TooLarge { .. } => Some(
+                "leave the stray samples out if one of these times is wrong (seconds read as milliseconds?), or use a longer step",
+            ),
+            Self::Inconsistent(_) => None,
+        }
+    }
+
+    /// The error as one about the file the samples came from.
+    #[must_use]
+    pub fn in_file(&self, file: impl Into<String>) -> InputError {
+        let error = InputError::whole(file, self.to_string());
+        match self.hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

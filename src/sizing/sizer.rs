@@ -1,0 +1,292 @@
+//! The choices of one workload: every size that meets the objective, at several numbers of replicas.
+
+use crate::domain::menu::{Basis, DeclaredReason};
+use crate::domain::policy::{Objective, Policy, Target};
+use crate::domain::resources::{CPU, MEMORY};
+use crate::domain::snapshot::{Amount, Workload};
+use crate::domain::{Forecast, MenuEntry, Resources, Signal, Snapshot};
+
+use super::bounds::Bounds;
+use super::candidates::{self, Candidate};
+use super::demand::{Carries, Demand};
+use super::evidence::Evidence;
+use super::history::History;
+use super::memory::MemoryNeed;
+
+/// CPU requests are multiples of this many millicores.
+const CPU_STEP_MILLIS: i64 = 10;
+/// Memory requests are multiples of this many bytes (4 MiB).
+const MEMORY_STEP_BYTES: i64 = 4 << 20;
+/// A change of a request by less than this share is not worth a restart.
+const HYSTERESIS: f64 = 0.1;
+/// The safer choices use this part of the acceptable risk.
+const SAFER: f64 = 0.2;
+
+/// Everything the sizing of one workload rests on.
+pub(super) struct Sizer<'a> {
+    policy: &'a Policy,
+    target: &'a Target,
+    workload: &'a Workload,
+    declared: &'a Resources,
+    bounds: Bounds,
+    zones: u32,
+    cpu: Option<&'a Forecast>,
+    demand: Option<Demand<'a>>,
+    memory: Option<MemoryNeed<'a>>,
+}
+
+impl<'a> Sizer<'a> {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        policy: &'a Policy,
+        target: &'a Target,
+        workload: &'a Workload,
+        declared: &'a Resources,
+        known: &Evidence<'a>,
+    ) -> Self {
+        // The acceptable risk is split evenly between what is measured, so that the sum keeps it (union bound).
+        let throughput = known.cpu.or(known.rate).or(known.queue).is_some();
+        let parts = 1 + u32::from(throughput && known.memory.is_some());
+        let may_break = target.max_risk / f64::from(parts);
+        let memory = known.memory.map(|forecast| MemoryNeed {
+            forecast,
+            level: 1.0 - may_break,
+            margin: policy.planning.memory_margin,
+            seen: known.history.as_ref().and_then(History::memory_peak),
+            replicas_now: workload.replicas,
+        });
+        let lead_time_s = f64::from(policy.planning.lead_time_s);
+        let zones: std::collections::BTreeSet<_> = snapshot.nodes.iter().map(|n| &n.zone).collect();
+        Self {
+            policy,
+            target,
+            workload,
+            declared,
+            bounds: Bounds::new(snapshot, target, lead_time_s, workload.replicas, declared),
+            zones: zones.len() as u32,
+            cpu: known.cpu,
+            demand: Demand::new(known, target, workload, policy, may_break),
+            memory,
+        }
+    }
+
+    /// The menu's entries, cheapest in resources first; never empty.
+    pub(super) fn entries(&self) -> Vec<MenuEntry> {
+        let level = self.demand.as_ref().map_or(0.5, |d| d.level);
+        let safer = 1.0 - SAFER * (1.0 - level);
+        let now = self.workload.replicas;
+        let mut choices = Vec::new();
+        let fixed = [level, safer].map(|l| self.least_replicas(self.declared, l));
+        choices.extend(fixed.iter().map(|&replicas| (replicas, self.kept(replicas))));
+        for replicas in self.replica_counts(fixed[0]) {
+            choices.push((replicas, self.resized(replicas, level)));
+        }
+        choices.push((self.within(now), self.resized(self.within(now), safer)));
+        choices.push((self.bounds.most, self.resized(self.bounds.most, safer)));
+
+        let mut candidates: Vec<Candidate> = Vec::new();
+        if self.bounds.allow(now, self.declared) {
+            let mut current = self.candidate(now, self.declared.clone());
+            current.entry.basis = Basis::Declared { reason: DeclaredReason::Current };
+            current.keep = true;
+            candidates.push(current);
+        }
+        candidates.extend(choices.into_iter().map(|(replicas, requests)| self.candidate(replicas, requests)));
+        candidates::select(candidates, &self.policy.planning, self.target.zone_loss.is_some())
+    }
+
+    /// Numbers of replicas worth trying with requests of their own, the most useful first.
+    fn replica_counts(&self, fixed: u32) -> Vec<u32> {
+        let now = self.workload.replicas;
+        let times = |n: u32, numerator: u64, denominator: u64| {
+            u32::try_from((u64::from(n) * numerator).div_ceil(denominator)).unwrap_or(u32::MAX)
+        };
+        let mut counts = vec![now, fixed];
+        if let Some(Amount::Count(left)) = self.target.zone_loss
+            && self.zones > 1
+        {
+            // With replicas spread evenly, one of z zones holds about 1/z of them.
+            counts.push(times(left, u64::from(self.zones), u64::from(self.zones - 1)));
+        }
+        counts.extend([times(now, 3, 4), times(now, 1, 2), times(now, 3, 2), times(now, 2, 1), times(fixed, 1, 2)]);
+        counts.into_iter().map(|n| self.within(n)).collect()
+    }
+
+    fn within(&self, replicas: u32) -> u32 {
+        replicas.clamp(self.bounds.fewest, self.bounds.most)
+    }
+
+    /// The smallest number of replicas within the bounds that carries the peak with these requests, and whose pods
+    /// the memory fits.
+    fn least_replicas(&self, requests: &Resources, level: f64) -> u32 {
+        let by_demand = self.demand.as_ref().map_or(self.workload.replicas, |demand| {
+            let carried = demand.per_replica(requests.cpu_millis());
+            // `as` saturates: nothing carried asks for as many as there may be.
+            (demand.peak(level) / carried - 1e-9).ceil().max(1.0) as u32
+        });
+        let by_memory = self.memory.map_or(1, |memory| {
+            if self.bounds.resize { 1 } else { memory.least_replicas(requests.memory_bytes() as f64) }
+        });
+        self.within(by_demand.max(by_memory))
+    }
+
+    /// The declared requests, with the memory raised where the peaks ask for more and the policy allows it.
+    fn kept(&self, replicas: u32) -> Resources {
+        let mut requests = self.declared.clone();
+        if self.bounds.resize {
+            let memory = self.memory_request(replicas).max(self.declared.memory_bytes());
+            set(&mut requests, MEMORY, self.bounds.clip(MEMORY, memory));
+            set(&mut requests, CPU, self.bounds.clip(CPU, self.declared.cpu_millis()));
+        }
+        requests
+    }
+
+    /// Requests that meet the objective with this many replicas, as far as the bounds allow.
+    fn resized(&self, replicas: u32, level: f64) -> Resources {
+        let mut requests = self.declared.clone();
+        if self.bounds.resize {
+            let cpu = self.cpu_request(replicas, level);
+            set(&mut requests, CPU, self.bounds.clip(CPU, cpu));
+            set(&mut requests, MEMORY, self.bounds.clip(MEMORY, self.memory_request(replicas)));
+        }
+        requests
+    }
+
+    /// Millicores a pod needs: its part of the peak at the share aimed at, or of the peak use where another signal
+    /// decides the replicas.
+    fn cpu_request(&self, replicas: u32, level: f64) -> i64 {
+        let declared = self.declared.cpu_millis();
+        let Some(cpu) = self.cpu else { return declared };
+        let (peak, share) = match &self.demand {
+            Some(demand) => match demand.carries {
+                Carries::CpuShare(share) => (demand.peak(level), share),
+                Carries::Fixed { .. } | Carries::Law { .. } => (cpu.peak_at(level), 1.0),
+            },
+            None => return declared,
+        };
+        let needed = 1000.0 * peak / (share * f64::from(replicas.max(1)));
+        settle(declared, rounded_up(needed, CPU_STEP_MILLIS), CPU_STEP_MILLIS)
+    }
+
+    fn memory_request(&self, replicas: u32) -> i64 {
+        let declared = self.declared.memory_bytes();
+        self.memory.map_or(declared, |memory| {
+            settle(declared, rounded_up(memory.bytes(replicas), MEMORY_STEP_BYTES), MEMORY_STEP_BYTES)
+        })
+    }
+
+    /// Rates a choice: its risk, whether it meets the objective, and on what it rests.
+    fn candidate(&self, replicas: u32, requests: Resources) -> Candidate {
+        let carried = self.demand.as_ref().map(|d| f64::from(replicas) * d.per_replica(requests.cpu_millis()));
+        let demand_risk = self.demand.as_ref().zip(carried).map(|(demand, carried)| demand.risk(carried));
+        let memory = requests.memory_bytes() as f64;
+        let memory_risk = self.memory.map(|need| need.risk(replicas, memory));
+        let risk = match (demand_risk, memory_risk) {
+            (None, None) => None,
+            (a, b) => Some((a.unwrap_or(0.0) + b.unwrap_or(0.0)).min(1.0)),
+        };
+        let carries_peak = self
+            .demand
+            .as_ref()
+            .zip(carried)
+            .is_none_or(|(demand, carried)| carried >= demand.peak(demand.level) * (1.0 - 1e-9));
+        let holds_memory = self.memory.is_none_or(|need| memory >= need.bytes(replicas) * (1.0 - 1e-9));
+        let hopeless = self.demand.as_ref().is_some_and(|d| d.hopeless);
+        let basis = if hopeless {
+            Basis::Bound { rule: self.bounds.objective_rule() }
+        } else if !carries_peak {
+            Basis::Bound { rule: self.bounds.most_rule.clone() }
+        } else if !holds_memory {
+            Basis::Bound { rule: self.bounds.request_rule(MEMORY) }
+        } else {
+            self.basis(replicas, &requests)
+        };
+        let memory_attained = holds_memory || self.least_bad_memory(replicas, requests.memory_bytes());
+        let priced = risk.unwrap_or(0.0) * self.policy.costs.breach_per_replica_hour;
+        let risk_cost_per_hour = priced * f64::from(self.workload.replicas);
+        Candidate {
+            entry: MenuEntry { replicas, requests, risk, risk_cost_per_hour, basis },
+            meets: carries_peak && memory_attained,
+            carried: carried.unwrap_or(0.0),
+            keep: false,
+        }
+    }
+
+    /// Whether a pod's memory, though too small, is as much as the bounds allow: a shortage that every choice shares
+    /// excludes none. Where requests stay as they are, that holds unless fewer replicas would make it worse.
+    fn least_bad_memory(&self, replicas: u32, memory_bytes: i64) -> bool {
+        if self.bounds.resize {
+            return memory_bytes >= self.bounds.clip(MEMORY, self.memory_request(replicas));
+        }
+        let now = self.workload.replicas;
+        replicas >= now && self.memory.is_some_and(|need| need.bytes(now) > memory_bytes as f64)
+    }
+
+    fn basis(&self, replicas: u32, requests: &Resources) -> Basis {
+        match (&self.demand, &self.memory) {
+            (Some(demand), _) => self.demand_basis(demand, replicas, requests),
+            (None, Some(memory)) => Basis::Demand {
+                signal: Signal::MemoryBytes,
+                quantile: memory.level,
+                peak: memory.forecast.peak_at(memory.level),
+                peak_at_ms: memory.forecast.start_ms,
+                per_replica: requests.memory_bytes() as f64,
+                utilisation: 1.0 / (1.0 + memory.margin),
+            },
+            (None, None) => Basis::Declared { reason: DeclaredReason::NoMetrics },
+        }
+    }
+
+    fn demand_basis(&self, demand: &Demand, replicas: u32, requests: &Resources) -> Basis {
+        let (peak, peak_at_ms) = (demand.peak(demand.level), demand.peak_at_ms());
+        let by_share = |utilisation| Basis::Demand {
+            signal: demand.signal,
+            quantile: demand.level,
+            peak,
+            peak_at_ms,
+            per_replica: demand.per_replica(requests.cpu_millis()),
+            utilisation,
+        };
+        match (demand.carries, self.target.objective) {
+            (Carries::Law { law, goal, .. }, Objective::Latency { .. }) => {
+                let load = peak / f64::from(replicas.max(1));
+                Basis::Latency {
+                    target_s: goal.target_s,
+                    quantile: goal.quantile,
+                    arrivals_per_s: peak,
+                    peak_at_ms,
+                    service_rate_per_s: law.capacity_per_s,
+                    expected_s: law.quantile_s(load, goal.quantile),
+                    utilisation: load / law.capacity_per_s,
+                }
+            }
+            (Carries::CpuShare(utilisation) | Carries::Fixed { utilisation, .. }, _) => by_share(utilisation),
+            (Carries::Law { law, per_replica, .. }, _) => by_share(per_replica / law.capacity_per_s),
+        }
+    }
+}
+
+/// Sets an amount, but does not name a resource that nobody asks for.
+fn set(requests: &mut Resources, resource: &str, amount: i64) {
+    if amount > 0 || requests.get(resource) > 0 {
+        requests.set(resource, amount);
+    }
+}
+
+/// The next multiple of `step`, at least one step; saturates.
+fn rounded_up(amount: f64, step: i64) -> i64 {
+    ((amount / step as f64 - 1e-9).ceil() as i64).max(1).saturating_mul(step)
+}
+
+/// Keeps the declared amount where the change would be smaller than the hysteresis; where that is too little, grows by
+/// the hysteresis at once.
+fn settle(declared: i64, needed: i64, step: i64) -> i64 {
+    let change = HYSTERESIS * declared as f64;
+    if needed <= declared && ((declared - needed) as f64) < change {
+        declared
+    } else if needed > declared && ((needed - declared) as f64) < change {
+        rounded_up(declared as f64 + change, step)
+    } else {
+        needed
+    }
+}
