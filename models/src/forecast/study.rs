@@ -72,7 +72,7 @@ pub(crate) fn with_weeks(declared: &[usize]) -> Vec<usize> {
 pub(crate) fn windows_of(len: usize, seasons: &[usize], settings: &Settings) -> Windows {
     let needed = seasons.first().map_or(LEAST_FIT, |s| (2 * s + 2).max(LEAST_FIT));
     let shortest_block = seasons.first().copied().unwrap_or(1).max(settings.horizon).min(len / 8);
-    Windows::new(len, settings.horizon.max(1), settings.origins, needed, shortest_block, 1)
+    Windows::new(len, settings.horizon.max(1), settings.origins, needed, shortest_block)
 }
 
 impl Study {
@@ -249,12 +249,7 @@ fn plain(
     lead: usize,
     pooled: Option<&Pooled>,
 ) -> Study {
-    let only = Windows {
-        cuts: vec![prepared.len()],
-        list: windows.list[windows.list.len() - 1..].to_vec(),
-        horizon: windows.horizon,
-    };
-    let only = Windows { list: vec![super::windows::Window { cut: 0, start: prepared.len() }], ..only };
+    let only = Windows::new(prepared.len(), windows.horizon, 0, 0, 0);
     let values = &prepared.clean;
     let constant = prepared.constant();
     let borrowed = pooled.filter(|_| !constant).and_then(|p| p.members(values, &only).pop());
