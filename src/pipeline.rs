@@ -6,9 +6,7 @@ use thiserror::Error;
 
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
-use crate::domain::{
-    Axis, Catalog, Clock, Forecast, Policy, Run, Samples, Series, Signal, Snapshot, StopRule,
-};
+use crate::domain::{Axis, Catalog, Clock, Forecast, Policy, Run, Samples, Series, Signal, Snapshot, StopRule};
 use crate::forecast::ForecastSettings;
 use crate::{decide, forecast, ingest, optimize, series, sizing};
 
@@ -59,8 +57,9 @@ pub fn plan(
     let (series, orchestration) = match samples {
         Some(samples) => {
             observer.begin(Stage::Aligning, None);
-            let settings = series::AlignSettings { step_ms: policy.planning.step_ms, ..Default::default() };
-            let pods = series::align(samples, &policy.metrics, Some(&snapshot), &settings)?;
+            let settings = series::AlignSettings::with_step(policy.planning.step_ms);
+            let pods = series::align(&samples, &policy.metrics, Some(&snapshot), &settings)?;
+            drop(samples);
             let orchestration = series::orchestration(&pods, Some(&snapshot));
             (Some(series::workloads(&pods)), orchestration)
         }
@@ -69,7 +68,8 @@ pub fn plan(
     let forecasts = series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, stop.threads, observer));
     let menus = sizing::menus(&snapshot, series.as_ref(), &forecasts, &policy);
     observer.begin(Stage::Solving, None);
-    let plan = optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut |p| observer.note(&p.to_string()))?;
+    let plan =
+        optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut |p| observer.note(&p.to_string()))?;
     let steps = decide::steps(&snapshot, &catalog, &policy, &plan);
     Ok(Run { snapshot, catalog, policy, series, forecasts, orchestration, menus, plan, steps, provenance })
 }
@@ -102,8 +102,8 @@ fn only(series: &Series, signals: &[Signal]) -> Series {
 
 /// Steps of the axis that cover so many seconds, at least one.
 fn steps_in(axis: &Axis, seconds: u32) -> usize {
-    let steps = (i64::from(seconds) * 1000).div_ceil(axis.step_ms.max(1));
-    usize::try_from(steps).unwrap_or(1).max(1)
+    let step_ms = u64::try_from(axis.step_ms).unwrap_or(1).max(1);
+    usize::try_from((u64::from(seconds) * 1000).div_ceil(step_ms)).unwrap_or(usize::MAX).max(1)
 }
 
 /// The fan's levels and one for each risk the policy names, rising and without repeats.

@@ -44,7 +44,8 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_truncated_dump_is_an_error_with_its_line_and_column_and_writes_nothing() {
     let folder = folder();
-    fs::write(folder.path().join("cut.json"), r#"{"kind": "List", "apiVersion": "v1", "items": [{"kind": "Pod""#).unwrap();
+    fs::write(folder.path().join("cut.json"), r#"{"kind": "List", "apiVersion": "v1", "items": [{"kind": "Pod""#)
+        .unwrap();
     let output = plimsoll(&folder).args(["plan", "--cluster", "cut.json", "--html", "report.html"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -62,7 +63,10 @@ fn a_bad_quantity_names_the_object_and_the_field() {
     let output = plimsoll(&folder).args(["plan", "--cluster", "pod.json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(message.contains("Pod shop/web-1") && message.contains("requests.cpu") && message.contains("lots"), "{message}");
+    assert!(
+        message.contains("Pod shop/web-1") && message.contains("requests.cpu") && message.contains("lots"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -98,7 +102,19 @@ fn a_forecast_continues_the_steps_of_its_input() {
     let rows: String = (1..=96).map(|t| format!("a,{t},{}\n", 10 + (t % 24))).collect();
     fs::write(folder.path().join("series.csv"), format!("series,step,value\n{rows}")).unwrap();
     let output = plimsoll(&folder)
-        .args(["forecast", "--input", "series.csv", "--horizon", "3", "--season", "24", "--quantiles", "0.1,0.5,0.9", "-o", "csv"])
+        .args([
+            "forecast",
+            "--input",
+            "series.csv",
+            "--horizon",
+            "3",
+            "--season",
+            "24",
+            "--quantiles",
+            "0.1,0.5,0.9",
+            "-o",
+            "csv",
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -111,7 +127,10 @@ fn a_forecast_continues_the_steps_of_its_input() {
 
 #[test]
 fn ready_made_policies_pass_their_own_check() {
-    let output = plimsoll(&folder()).args(["policy", "check", "web", "queue-worker", "batch", "cost-first", "safety-first"]).output().unwrap();
+    let output = plimsoll(&folder())
+        .args(["policy", "check", "web", "queue-worker", "batch", "cost-first", "safety-first"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 5);
 }

@@ -4,4 +4,3 @@
 pub mod forecast;
 pub mod orchestration;
 pub mod queueing;
-

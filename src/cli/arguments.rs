@@ -6,8 +6,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Decides replicas, sizes, nodes and placement for a Kubernetes cluster jointly, and proves how good the plan is.
 #[derive(Debug, Parser)]
-#[command(name = "plimsoll", version, about, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done · 1 finding · 2 wrong input · 3 internal error · 4 time limit, plan usable · 130 interrupted")]
+#[command(
+    name = "plimsoll",
+    version,
+    about,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done · 1 finding · 2 wrong input · 3 internal error · 4 time limit, plan usable · 130 interrupted"
+)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,

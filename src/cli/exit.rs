@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::domain::InputError;
 use crate::pipeline::PlanError;
+use crate::series::SeriesError;
 
 /// How a command ended when nothing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +26,6 @@ pub(super) enum Failure {
     /// The user's input, each problem of it. Exit code 2.
     #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
     Input(Vec<InputError>),
-    /// Metrics that can't be used. Exit code 2.
-    #[error(transparent)]
-    Series(#[from] crate::series::SeriesError),
     /// Something of ours broke. Exit code 3.
     #[error("{0}")]
     Internal(String),
@@ -47,10 +45,16 @@ impl From<InputError> for Failure {
     }
 }
 
+impl From<SeriesError> for Failure {
+    fn from(error: SeriesError) -> Self {
+        error.in_file("metrics").into()
+    }
+}
+
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         match error {
-            PlanError::Series(e) => Self::Series(e),
+            PlanError::Series(e) => e.into(),
             PlanError::Optimize(e) => Self::Internal(format!("failed to plan: {e}")),
         }
     }
@@ -65,7 +69,7 @@ pub(super) fn code(outcome: Result<Done, Failure>) -> ExitCode {
         Err(Failure::Write { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             say(&failure);
-            ExitCode::from(if matches!(failure, Failure::Input(_) | Failure::Series(_)) { 2 } else { 3 })
+            ExitCode::from(if matches!(failure, Failure::Input(_)) { 2 } else { 3 })
         }
     }
 }

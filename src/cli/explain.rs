@@ -1,7 +1,8 @@
 //! `plimsoll explain`.
 
+use crate::domain::InputError;
 use crate::ingest::Source;
-use crate::report::{document::PlanDocument, text};
+use crate::report::{document, text};
 
 use super::arguments::ExplainArguments;
 use super::exit::{Done, Failure};
@@ -10,7 +11,8 @@ use super::output;
 pub(super) fn run(arguments: &ExplainArguments) -> Result<Done, Failure> {
     let ExplainArguments { plan, workload } = arguments;
     let source = Source::read(plan)?;
-    let document = PlanDocument::parse(&source)?;
-    output::print(&text::explain(&document, workload.as_deref()).map_err(|e| crate::domain::InputError { file: source.name.clone(), ..e })?)?;
+    let plan = document::parse(&source)?;
+    let explained = text::explain(&plan, workload.as_deref());
+    output::print(&explained.map_err(|e| InputError::whole(source.name, e.to_string()))?)?;
     Ok(Done::Fine)
 }

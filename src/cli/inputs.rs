@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::policy::MetricMapping;
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::{Catalog, InputError, Policy, Samples, Snapshot};
+use crate::ingest::metrics::Options;
 use crate::ingest::{self, Source};
 
 use super::arguments::{PrometheusArguments, SourceArguments};
@@ -33,7 +34,8 @@ pub(super) fn load(arguments: &SourceArguments, now_ms: i64, observer: &dyn Obse
         cluster.iter().map(|p| Source::read(p)).collect::<Result<Vec<_>, _>>()?
     };
     let snapshot = if dumps.is_empty() { None } else { Some(load_snapshot(&dumps, &mut described)?) };
-    let mut samples = load_samples(metrics, now_ms, &mut described)?;
+    let mut samples =
+        load_samples(metrics, &Options { default_time_ms: now_ms, ..Options::default() }, &mut described)?;
     if let Some(fetched) = query(prometheus, &policy, now_ms, observer, &mut described)? {
         samples.get_or_insert_with(Samples::default).append(fetched);
     }
@@ -51,9 +53,7 @@ fn load_policy(named: Option<&Path>, described: &mut Vec<String>) -> Result<Poli
 /// A policy document: a file, or a ready-made one where no such file exists and the name is one of theirs.
 pub(super) fn policy_source(path: &Path) -> Result<Source, InputError> {
     match path.to_str().and_then(crate::policy::built_in) {
-        Some(text) if !path.exists() => {
-            Ok(Source { name: format!("policies/{}.yaml", path.display()), bytes: text.as_bytes().to_vec() })
-        }
+        Some(source) if !path.exists() => Ok(source),
         _ => Source::read(path),
     }
 }
@@ -75,12 +75,16 @@ pub(super) fn load_catalog(path: &Path, described: &mut Vec<String>) -> Result<C
 }
 
 /// The measurements of these files together; `None` where there is no file.
-pub(super) fn load_samples(paths: &[PathBuf], now_ms: i64, described: &mut Vec<String>) -> Result<Option<Samples>, Failure> {
+pub(super) fn load_samples(
+    paths: &[PathBuf],
+    options: &Options,
+    described: &mut Vec<String>,
+) -> Result<Option<Samples>, Failure> {
     let mut all: Option<Samples> = None;
     for path in paths {
         let source = Source::read(path)?;
         describe("metrics", &source, described);
-        let samples = ingest::metrics::read(&source, &ingest::metrics::ReadOptions { default_time_ms: now_ms, ..Default::default() })?;
+        let samples = ingest::metrics::read(&source, options)?;
         match &mut all {
             None => all = Some(samples),
             Some(all) => all.append(samples),
@@ -103,7 +107,9 @@ fn live_dump(context: Option<&str>, observer: &dyn Observer) -> Result<Source, F
 
 #[cfg(not(feature = "cluster"))]
 fn live_dump(_: Option<&str>, _: &dyn Observer) -> Result<Source, Failure> {
-    Err(InputError::whole("--live", "this build can't read a live cluster").hint("build with the feature `cluster`").into())
+    Err(InputError::whole("--live", "this build can't read a live cluster")
+        .hint("build with the feature `cluster`")
+        .into())
 }
 
 #[cfg(feature = "cluster")]

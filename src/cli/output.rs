@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use crate::report::text::Style;
+
 use super::exit::Failure;
 
 /// Writes data to standard output.
@@ -50,8 +52,20 @@ fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
+/// What standard output can show.
+pub(super) fn style() -> Style {
+    Style { color: colour(), unicode: unicode() }
+}
+
+/// Whether the locale can show more than ASCII; one that says nothing can.
+fn unicode() -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    locale.is_none_or(|l| l.to_ascii_uppercase().replace('-', "").contains("UTF8"))
+}
+
 /// Whether to colour what goes to standard output: on a terminal, unless `NO_COLOR` is set or it is dumb.
-pub(super) fn colour() -> bool {
+fn colour() -> bool {
     io::stdout().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
         && std::env::var_os("TERM").is_none_or(|t| t != "dumb")

@@ -1,8 +1,8 @@
 //! `plimsoll plan`.
 
+use crate::domain::InputError;
 use crate::domain::plan::Stopped;
 use crate::domain::run::Provenance;
-use crate::domain::InputError;
 use crate::pipeline::{self, Inputs};
 use crate::report::{document::PlanDocument, html, text};
 
@@ -43,10 +43,10 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
     if let Some(path) = json {
         output::write_file(&path, document.to_json().as_bytes())?;
     }
-    let style = text::Style { colour: output::colour() };
+    let style = output::style();
     output::print(&match format {
-        PlanFormat::Table => text::plan(&document, output::width(), style),
-        PlanFormat::Wide => text::plan_wide(&document, output::width(), style),
+        PlanFormat::Table => text::plan_table(&document, output::width(), style, false),
+        PlanFormat::Wide => text::plan_table(&document, output::width(), style, true),
         PlanFormat::Json => document.to_json(),
         PlanFormat::Yaml => document.to_yaml(),
         PlanFormat::Html => html::page(&run),

@@ -10,8 +10,7 @@ pub(super) fn run(arguments: &PolicyArguments) -> Result<Done, Failure> {
     match &arguments.command {
         PolicyCommand::Check { files } => check(files),
         PolicyCommand::List => {
-            let width = policy::BUILT_IN.iter().map(|b| b.name.len()).max().unwrap_or(0);
-            let lines = policy::BUILT_IN.iter().map(|b| format!("{:width$}  {}\n", b.name, b.summary));
+            let lines = policy::BUILT_IN.iter().map(|(name, text)| format!("{name:14} {}\n", summary(text)));
             output::print(&lines.collect::<String>())?;
             Ok(Done::Fine)
         }
@@ -21,10 +20,15 @@ pub(super) fn run(arguments: &PolicyArguments) -> Result<Done, Failure> {
             Ok(Done::Fine)
         }
         PolicyCommand::Schema => {
-            output::print(policy::SCHEMA)?;
+            output::print(policy::schema())?;
             Ok(Done::Fine)
         }
     }
+}
+
+/// The first comment line of a ready-made policy says what it is for.
+fn summary(text: &str) -> &str {
+    text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
 }
 
 /// Every problem of every file; wrong policies are the finding of this command.

@@ -72,7 +72,11 @@ impl Observer for Bars {
         self.with(|bar| {
             bar.take().into_iter().for_each(|b| b.finish_and_clear());
             let new = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_message(label);
-            let template = if total.is_some() { "{msg:12} {bar:30} {pos}/{len} {eta}" } else { "{msg:12} {spinner} {prefix} {elapsed}" };
+            let template = if total.is_some() {
+                "{msg:12} {bar:30} {pos}/{len} {eta}"
+            } else {
+                "{msg:12} {spinner} {prefix} {elapsed}"
+            };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 new.set_style(style);
             }

@@ -27,9 +27,8 @@ pub(super) fn run(arguments: SeriesArguments) -> Result<Done, Failure> {
     };
     let step_ms = step.map_or(loaded.policy.planning.step_ms, |seconds| ((seconds * 1000.0).round() as i64).max(1));
     bars.begin(Stage::Aligning, None);
-    let settings = AlignSettings { step_ms, ..Default::default() };
     let snapshot = loaded.snapshot.as_ref();
-    let pods = series::align(samples, &loaded.policy.metrics, snapshot, &settings)?;
+    let pods = series::align(&samples, &loaded.policy.metrics, snapshot, &AlignSettings::with_step(step_ms))?;
     for note in &pods.notes {
         output::message(&format!("note: {note}"));
     }
@@ -123,11 +122,16 @@ fn csv(series: &Series, rows: &[Row]) -> String {
     let mut text = String::from("series,signal,timestamp,value\n");
     for row in rows {
         let quoted = |name: &str| {
-            if name.contains([',', '"', '\n', '\r']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
+            if name.contains([',', '"', '\n', '\r']) {
+                format!("\"{}\"", name.replace('"', "\"\""))
+            } else {
+                name.to_owned()
+            }
         };
         let (subject, signal) = (quoted(&row.subject), quoted(&row.signal));
         for (i, value) in row.values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
-            let time = Timestamp::from_millisecond(series.axis.time_ms(i)).map_or_else(|_| String::new(), |t| t.to_string());
+            let time =
+                Timestamp::from_millisecond(series.axis.time_ms(i)).map_or_else(|_| String::new(), |t| t.to_string());
             // Writing to a string can't fail.
             let _ = writeln!(text, "{subject},{signal},{time},{value}");
         }

@@ -11,7 +11,9 @@
 //! passes the check, so a deadline never leaves the caller without a plan.
 
 mod certificate;
+pub mod check;
 mod consolidate;
+pub mod eligibility;
 mod instance;
 mod limits;
 mod model;

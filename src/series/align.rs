@@ -34,7 +34,7 @@ pub fn align(
     samples: &Samples,
     mapping: &MetricMapping,
     snapshot: Option<&Snapshot>,
-    settings: AlignSettings,
+    settings: &AlignSettings,
 ) -> Result<Series, SeriesError> {
     if samples.is_empty() {
         return Err(SeriesError::Empty);
@@ -73,7 +73,7 @@ pub(super) fn fill_plan(
     plan: Plan,
     gatherer: &Gatherer,
     notes: Vec<String>,
-    settings: AlignSettings,
+    settings: &AlignSettings,
 ) -> Result<Series, SeriesError> {
     let rows: usize = plan.subjects.iter().map(|s| s.rows.len()).sum();
     let mut used = vec![false; samples.keys.len()];

@@ -19,9 +19,9 @@ pub(super) fn axis(
     used: impl Fn(u32) -> bool,
     rows: usize,
     ends_with_step: bool,
-    settings: AlignSettings,
+    settings: &AlignSettings,
 ) -> Result<Axis, SeriesError> {
-    let AlignSettings { step_ms, max_cells } = settings;
+    let AlignSettings { step_ms, max_cells } = *settings;
     if step_ms < 1 {
         return Err(SeriesError::Step(step_ms));
     }

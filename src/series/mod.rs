@@ -47,6 +47,13 @@ impl AlignSettings {
     }
 }
 
+impl Default for AlignSettings {
+    /// Steps of a minute, as metrics are usually scraped.
+    fn default() -> Self {
+        Self::with_step(60_000)
+    }
+}
+
 /// The middle one of an odd number of values, the upper middle one of an even number; `None` of none.
 /// Reorders the values.
 fn upper_median(values: &mut [i64]) -> Option<i64> {

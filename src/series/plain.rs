@@ -42,7 +42,7 @@ pub fn plain(samples: &Samples, step_ms: Option<i64>) -> Result<Series, SeriesEr
         Some(step_ms) => step_ms,
         None => usual_interval(&plan, &gatherer).ok_or(SeriesError::NoStep)?,
     };
-    fill_plan(samples, plan, &gatherer, Vec::new(), AlignSettings::with_step(step_ms))
+    fill_plan(samples, plan, &gatherer, Vec::new(), &AlignSettings::with_step(step_ms))
 }
 
 /// A name for each series, no two alike, sorted.

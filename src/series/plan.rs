@@ -109,8 +109,8 @@ fn subject(key: &SeriesKey, rule: &MetricRule, resolver: &Resolver) -> Option<Su
     }
     let (label, name) = first(&rule.workload_labels)?;
     let kind = match label.as_str() {
-        "deployment" => Some("Deployment"),
-        "statefulset" => Some("StatefulSet"),
+        "deployment" | "k8s_deployment_name" => Some("Deployment"),
+        "statefulset" | "k8s_statefulset_name" => Some("StatefulSet"),
         "daemonset" => Some("DaemonSet"),
         "replicaset" => Some("ReplicaSet"),
         _ => None,

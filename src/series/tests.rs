@@ -71,7 +71,7 @@ impl Export {
     }
 
     fn align(&self) -> Series {
-        align(&self.0, &mapping(), None, AlignSettings::with_step(MINUTE)).unwrap()
+        align(&self.0, &mapping(), None, &AlignSettings::with_step(MINUTE)).unwrap()
     }
 }
 
@@ -128,7 +128,7 @@ fn a_missed_scrape_stays_a_gap_and_a_long_step_hides_none() {
     let nan = f64::NAN;
     assert_row(&row(&series, &pod(POD), Signal::QueueLength), &[7.0, 7.0, 7.0, 7.0, nan, nan, 7.0, 7.0, 7.0, 7.0]);
     assert_eq!(series.rows[0].quality.gap_cells, 2);
-    let long = align(&export.0, &mapping(), None, AlignSettings::with_step(5 * MINUTE)).unwrap();
+    let long = align(&export.0, &mapping(), None, &AlignSettings::with_step(5 * MINUTE)).unwrap();
     assert_row(&row(&long, &pod(POD), Signal::QueueLength), &[7.0, 7.0]);
 }
 
@@ -222,7 +222,8 @@ fn a_stray_sample_is_refused_by_name_before_anything_is_allocated() {
         &in_pod(OTHER),
         &[(-START / 1000, 1.0), (4_102_444_800 - START / 1000, 1.0)],
     );
-    let error = align(&samples.0, &mapping(), None, AlignSettings { step_ms: MINUTE, max_cells: 1 << 26 }).unwrap_err();
+    let error =
+        align(&samples.0, &mapping(), None, &AlignSettings { step_ms: MINUTE, max_cells: 1 << 26 }).unwrap_err();
     assert_eq!(
         error.to_string(),
         "2 rows × 68374081 steps of 60000 ms are more than 67108864 cells: samples reach from 1970-01-01T00:00:00Z \
@@ -238,7 +239,7 @@ fn extreme_times_and_steps_are_no_panic() {
         for step_ms in [i64::MIN, 0, 1, MINUTE, i64::MAX] {
             let mut samples = Export::default().with("memory", &in_pod(POD), &[(0, 1.0), (60, 2.0)]).0;
             samples.timestamps_ms = times.to_vec();
-            let refused = align(&samples, &mapping(), None, AlignSettings::with_step(step_ms)).is_err();
+            let refused = align(&samples, &mapping(), None, &AlignSettings::with_step(step_ms)).is_err();
             assert!(refused || (step_ms > 0 && times[0] == times[1]));
             let _ = plain(&samples, Some(step_ms));
             let _ = plain(&samples, None);
@@ -249,10 +250,10 @@ fn extreme_times_and_steps_are_no_panic() {
 #[test]
 fn nothing_known_is_an_error_that_names_what_was_found() {
     let samples = Export::default().with("strange", &in_pod(POD), &[(0, 1.0)]).0;
-    let error = align(&samples, &mapping(), None, AlignSettings::with_step(MINUTE)).unwrap_err();
+    let error = align(&samples, &mapping(), None, &AlignSettings::with_step(MINUTE)).unwrap_err();
     assert_eq!(error.to_string(), "no metric has a known meaning; found strange");
     assert_eq!(
-        align(&Samples::default(), &mapping(), None, AlignSettings::with_step(MINUTE)).unwrap_err(),
+        align(&Samples::default(), &mapping(), None, &AlignSettings::with_step(MINUTE)).unwrap_err(),
         SeriesError::Empty
     );
 }
@@ -347,7 +348,7 @@ proptest! {
     #[test]
     fn the_order_of_samples_and_series_does_not_matter((samples, other) in shuffled_export()) {
         let settings = AlignSettings::with_step(MINUTE);
-        let (a, b) = (align(&samples, &mapping(), None, settings), align(&other, &mapping(), None, settings));
+        let (a, b) = (align(&samples, &mapping(), None, &settings), align(&other, &mapping(), None, &settings));
         let (a, b) = (a.unwrap(), b.unwrap());
         prop_assert_eq!(a.axis, b.axis);
         prop_assert_eq!(bits(&a), bits(&b));
@@ -390,7 +391,7 @@ proptest! {
         }
         let export = Export::default().with("requests_total", &in_pod(POD), &points);
         let settings = AlignSettings::with_step(seconds * 1000);
-        let series = align(&export.0, &mapping(), None, settings).unwrap();
+        let series = align(&export.0, &mapping(), None, &settings).unwrap();
         let rates = row(&series, &pod(POD), Signal::RequestsPerSecond);
         // Samples run from the start to `end`; each step covers what of it lies in between.
         let end_ms = START + 15_000 * increases.len() as i64;

@@ -7,6 +7,8 @@ mod bounds;
 mod candidates;
 mod demand;
 mod evidence;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod history;
 mod memory;
 pub mod reach;
@@ -14,7 +16,7 @@ mod sizer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::Target;
@@ -24,7 +26,7 @@ use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapsh
 use evidence::Evidence;
 use sizer::Sizer;
 
-/// One menu for each workload whose pods are to be placed, in the snapshot's order: all but DaemonSets and those of
+/// One menu for each workload whose pods are to be placed, in the snapshot's order: all but `DaemonSet`s and those of
 /// which neither object nor pod tells a template.
 ///
 /// `series` holds one row a workload and signal: requests a second as the sum over pods, latency, readiness as the
@@ -35,7 +37,7 @@ use sizer::Sizer;
 #[must_use]
 pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast], policy: &Policy) -> Vec<Menu> {
     let evidence = evidence::by_workload(series, forecasts);
-    let driven: BTreeMap<_, _> = snapshot.autoscalers.iter().map(|a| (&a.target, ())).collect();
+    let driven: BTreeSet<_> = snapshot.autoscalers.iter().map(|a| &a.target).collect();
     let nothing = Evidence::default();
     snapshot
         .workloads
@@ -47,7 +49,7 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
             let reason = |target: Option<&Target>| match target {
                 None => Some(DeclaredReason::NotTargeted),
                 Some(_) if !workload.scalable => Some(DeclaredReason::NotScalable),
-                Some(_) if driven.contains_key(&workload.id) => Some(DeclaredReason::DrivenByAutoscaler),
+                Some(_) if driven.contains(&workload.id) => Some(DeclaredReason::DrivenByAutoscaler),
                 // Scaled to zero is switched off, as it is to an HPA.
                 Some(_) if workload.replicas == 0 => Some(DeclaredReason::Current),
                 Some(_) => known.missing(),

@@ -10,6 +10,7 @@ use super::bounds::Bounds;
 use super::candidates::{self, Candidate};
 use super::demand::{Carries, Demand};
 use super::evidence::Evidence;
+use super::history::History;
 use super::memory::MemoryNeed;
 
 /// CPU requests are multiples of this many millicores.
@@ -51,7 +52,7 @@ impl<'a> Sizer<'a> {
             forecast,
             level: 1.0 - may_break,
             margin: policy.planning.memory_margin,
-            seen: known.history.as_ref().and_then(|h| h.memory_peak()),
+            seen: known.history.as_ref().and_then(History::memory_peak),
             replicas_now: workload.replicas,
         });
         let lead_time_s = f64::from(policy.planning.lead_time_s);

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 use proptest::prelude::*;
 
+use super::fixtures::{policy, target};
 use super::menus;
 use crate::domain::forecast::Trust;
 use crate::domain::menu::{Basis, DeclaredReason};
-use crate::domain::policy::{
-    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Target, WorkloadSelector,
-};
+use crate::domain::policy::{Objective, Target};
 use crate::domain::resources::{CPU, MEMORY};
 use crate::domain::rules::LabelSelector;
 use crate::domain::series::{RowQuality, SeriesRow};
@@ -38,60 +37,6 @@ fn snapshot(replicas: u32, cpu_millis: i64, memory_mib: i64) -> Snapshot {
             batch: false,
         }],
         ..Snapshot::default()
-    }
-}
-
-fn target(objective: Objective) -> Target {
-    Target {
-        name: "web".into(),
-        selects: WorkloadSelector::default(),
-        min_replicas: 1,
-        max_replicas: 20,
-        scale_replicas: true,
-        resize_requests: true,
-        min_requests: Resources::default(),
-        max_requests: Resources::default(),
-        objective,
-        max_risk: 0.05,
-        behavior: Behavior::default(),
-        spread: None,
-        max_spot_share: None,
-        zone_loss: None,
-        max_unavailable: None,
-    }
-}
-
-fn policy(target: Target) -> Policy {
-    Policy {
-        name: "test".into(),
-        source: "test".into(),
-        mode: Mode::Recommend,
-        targets: vec![target],
-        disruption: DisruptionLimits {
-            max_moves: Amount::Percent(100),
-            max_drains: Amount::Percent(100),
-            max_waves: 10,
-            remove_nodes: true,
-            add_nodes: true,
-        },
-        costs: Costs {
-            move_per_core: 0.01,
-            node_change: 0.01,
-            breach_per_replica_hour: 2.0,
-            unplaced_per_hour: 100.0,
-            amortise_hours: 1.0,
-        },
-        planning: Planning {
-            step_ms: 60_000,
-            horizon_s: 3600,
-            lead_time_s: 300,
-            memory_margin: 0.15,
-            estimate_per_core_hour: 0.03,
-            estimate_per_gib_hour: 0.004,
-            estimate_per_gpu_hour: 1.0,
-        },
-        metrics: MetricMapping::default(),
-        places: BTreeMap::new(),
     }
 }
 
@@ -231,7 +176,7 @@ fn a_latency_objective_without_a_law_falls_back_to_utilisation() {
     let forecasts = [cpu([2.0, 3.0, 3.5, 4.0, 5.0]), forecast(Signal::RequestsPerSecond, [1.0; 5])];
     let objective = Objective::Latency { quantile: 0.95, target_s: 0.2 };
     let menu = one_menu(&snapshot(4, 1000, 512), None, &forecasts, target(objective));
-    let by_cpu = |e: &MenuEntry| matches!(e.basis, Basis::Demand { signal: Signal::CpuCores, utilisation, .. } if utilisation == 0.7);
+    let by_cpu = |e: &MenuEntry| matches!(e.basis, Basis::Demand { signal: Signal::CpuCores, utilisation, .. } if (utilisation - 0.7).abs() < 1e-9);
     assert!(menu.entries.iter().any(by_cpu), "{menu:#?}");
 }
 

@@ -18,7 +18,7 @@ const CAPACITY_STEP: f64 = 1.03;
 /// Range of the factor on the waiting; outside it the queue is no description of what was measured.
 const VARIABILITY: (f64, f64) = (0.1, 10.0);
 /// More slots than this do not change the curve that can be told from data.
-const MOST_SLOTS: f64 = 4096.0;
+const MOST_SLOTS: f64 = 512.0;
 
 /// One measurement: what one replica was asked for, and how long requests took.
 #[derive(Debug, Clone, Copy, PartialEq)]

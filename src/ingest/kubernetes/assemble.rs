@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::rules::{LabelSelector, Labels, Operator, Requirement};
+use crate::domain::rules::{LabelSelector, Labels, NodeSelectorTerm, Operator, Requirement};
 use crate::domain::snapshot::{Pod, PodTemplate, Service, Snapshot, Workload, WorkloadId};
 
 use super::inventory::Inventory;
@@ -27,9 +27,14 @@ pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
         let owner = controller(&inventory, &name, &draft, &mut warnings);
         let bare = owner.is_none();
         let workload = owner.unwrap_or_else(|| id(&name.namespace, "Pod", &name.name));
-        let template = templates.intern(complete(&inventory, draft.template, &workload, &label, &mut warnings));
+        let mut template = complete(&inventory, draft.template, &workload, &label, &mut warnings);
+        if draft.mirror {
+            template.rules.node_affinity = draft.node.as_deref().map(only_node);
+        }
+        let template = templates.intern(template);
         let tally = tallies.entry(workload.clone()).or_default();
         tally.add(draft.created_ms, template, draft.deleting);
+        tally.mirror |= draft.mirror;
         tally.batch |= draft.owner.as_ref().is_some_and(|o| o.kind == "Job");
         let node = draft.node.filter(|_| !inventory.nodes.is_empty());
         if node.as_ref().is_some_and(|node| !inventory.nodes.contains_key(node)) {
@@ -84,7 +89,7 @@ fn id(namespace: &str, kind: &str, name: &str) -> WorkloadId {
     WorkloadId { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
 }
 
-/// The workload a pod belongs to: ReplicaSets and Jobs stand for what made them. `None` for a bare pod.
+/// The workload a pod belongs to: replica sets and jobs stand for what made them. `None` for a bare pod.
 fn controller(inventory: &Inventory, name: &Name, pod: &PodDraft, warnings: &mut Warnings) -> Option<WorkloadId> {
     let owner = pod.owner.as_ref()?;
     let direct = id(&name.namespace, &owner.kind, &owner.name);
@@ -105,7 +110,7 @@ fn controller(inventory: &Inventory, name: &Name, pod: &PodDraft, warnings: &mut
     Some(direct)
 }
 
-/// What a workload object is part of: a ReplicaSet's or a Job's owner, else itself.
+/// What a workload object is part of: a replica set's or a job's owner, else itself.
 fn top(draft: &WorkloadDraft) -> WorkloadId {
     match &draft.owner {
         Some(Owner { kind, name }) if matches!(draft.id.kind.as_str(), "ReplicaSet" | "Job") => {
@@ -115,7 +120,7 @@ fn top(draft: &WorkloadDraft) -> WorkloadId {
     }
 }
 
-/// Completes a template with what other objects say: priority, volumes, and a DaemonSet's own node affinity.
+/// Completes a template with what other objects say: priority, volumes, and a `DaemonSet`'s own node affinity.
 fn complete(
     inventory: &Inventory,
     draft: TemplateDraft,
@@ -157,6 +162,12 @@ fn complete(
     template
 }
 
+/// A node affinity that only the named node meets.
+fn only_node(name: &str) -> Vec<NodeSelectorTerm> {
+    let named = Requirement { key: "metadata.name".to_owned(), operator: Operator::In, values: vec![name.to_owned()] };
+    vec![NodeSelectorTerm { expressions: Vec::new(), fields: vec![named] }]
+}
+
 /// Distinct templates by number.
 #[derive(Default)]
 struct Templates {
@@ -184,6 +195,8 @@ struct Tally {
     newest: Option<(Option<i64>, usize)>,
     /// Made by a Job.
     batch: bool,
+    /// The mirror of a static pod: part of its node, as a `DaemonSet`'s pods are.
+    mirror: bool,
 }
 
 impl Tally {
@@ -233,7 +246,7 @@ fn workloads(
             selector: selector(stated, template.and_then(|t| templates.list.get(t)).map(|t| &t.labels)),
             template,
             scalable: matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "ReplicaSet"),
-            daemon: id.kind == "DaemonSet",
+            daemon: tally.mirror || id.kind == "DaemonSet",
             batch: tally.batch || matches!(id.kind.as_str(), "Job" | "CronJob"),
             id,
         });
@@ -241,7 +254,7 @@ fn workloads(
     workloads
 }
 
-/// ReplicaSets and Jobs by what made them, those that want pods only.
+/// Replica sets and jobs by what made them, those that want pods only.
 fn parts(inventory: &Inventory) -> BTreeMap<WorkloadId, Vec<&WorkloadDraft>> {
     let mut parts: BTreeMap<WorkloadId, Vec<&WorkloadDraft>> = BTreeMap::new();
     for draft in inventory.workloads.values().filter(|d| d.replicas != Some(0)) {

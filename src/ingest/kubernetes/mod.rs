@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn a_static_pod_is_part_of_its_node() {
+        let text = r#"{"kind":"Node","metadata":{"name":"n"},"status":{"allocatable":{"cpu":"1","pods":"9"}}}
+            {"kind":"Pod","metadata":{"name":"proxy-n","namespace":"kube-system","annotations":{"kubernetes.io/config.mirror":"x"},
+            "ownerReferences":[{"controller":true,"kind":"Node","name":"n","apiVersion":"v1","uid":"u"}]},
+            "spec":{"nodeName":"n","containers":[]}}"#;
+        let snapshot = snapshot(&[source(text)]).unwrap();
+        assert!(snapshot.workloads[0].daemon && snapshot.pods[0].do_not_evict);
+        let rules = &snapshot.templates[0].rules;
+        assert!(rules.selects_node("n", &Default::default()) && !rules.selects_node("m", &Default::default()));
+    }
+
+    #[test]
     fn label_keys_of_a_spread_are_folded_into_its_selector_once() {
         let spread = |expressions: &str| {
             format!(

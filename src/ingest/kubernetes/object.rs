@@ -192,7 +192,7 @@ fn read_kind(kind: &str, group: &str, api_version: &str, reader: Reader) -> Resu
     } else if is("StorageClass", "storage.k8s.io") {
         reader.cluster_wide(kind, |o: storage::v1::StorageClass, _| Ok(Draft::StorageClass(volumes::storage_class(o))))
     } else {
-        Ok(reader.ignored(kind, group))
+        Ok(ignored(kind, group))
     }
 }
 
@@ -248,17 +248,14 @@ impl Reader {
         let draft = draft(object, &name, &mut warnings)?;
         Ok(Object { kind: kind.to_owned(), name, newest_ms: self.newest_ms, warnings, draft })
     }
+}
 
-    fn ignored(self, kind: &str, group: &str) -> Object {
-        // A kind that is read, but of another group (Knative's Service), is named with its group.
-        let kind = if matches!(kind, "Service" | "Deployment" | "Job" | "Node" | "Pod") {
-            format!("{kind}.{group}")
-        } else {
-            kind.to_owned()
-        };
-        let name = Name { namespace: String::new(), name: String::new() };
-        Object { kind, name, newest_ms: None, warnings: Vec::new(), draft: Draft::Ignored }
-    }
+/// A kind that is not read; one that is read, but of another group (Knative's Service), is named with its group.
+fn ignored(kind: &str, group: &str) -> Object {
+    let known = matches!(kind, "Service" | "Deployment" | "Job" | "Node" | "Pod");
+    let kind = if known { format!("{kind}.{group}") } else { kind.to_owned() };
+    let name = Name { namespace: String::new(), name: String::new() };
+    Object { kind, name, newest_ms: None, warnings: Vec::new(), draft: Draft::Ignored }
 }
 
 /// The path of the innermost field whose absence changes the reader's complaint; empty if there is none.

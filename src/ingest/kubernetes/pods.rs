@@ -15,6 +15,9 @@ use super::times::millis;
 /// Label that a Deployment puts on the pods of one revision.
 pub(super) const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 
+/// Annotation of the mirror of a static pod.
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
 /// Labels that differ from pod to pod of one template: numbers, names, and what is copied from the node on binding.
 const OWN_LABELS: [&str; 6] = [
     "statefulset.kubernetes.io/pod-name",
@@ -114,6 +117,8 @@ pub(super) struct PodDraft {
     pub deleting: bool,
     /// Says of itself that it must not be evicted, or is a mirror of a static pod.
     pub pinned: bool,
+    /// The mirror of a static pod, which comes and goes with its node.
+    pub mirror: bool,
     pub deletion_cost: i32,
     pub created_ms: Option<i64>,
     pub scheduled_ms: Option<i64>,
@@ -147,6 +152,7 @@ pub(super) fn pod(pod: core::Pod, name: &Name, warnings: &mut Vec<String>) -> Re
         ready: phase == "Running" && condition("Ready").is_some_and(|c| c.status == "True"),
         deleting: metadata.deletion_timestamp.is_some(),
         pinned: is_pinned(&annotations),
+        mirror: annotations.contains_key(MIRROR_ANNOTATION),
         deletion_cost: deletion_cost(&annotations, warnings),
         created_ms: millis(metadata.creation_timestamp.as_ref()),
         scheduled_ms: since("PodScheduled"),
@@ -164,7 +170,7 @@ fn is_pinned(annotations: &BTreeMap<String, String>) -> bool {
     says("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")
         || says("karpenter.sh/do-not-disrupt", "true")
         || says("karpenter.sh/do-not-evict", "true")
-        || annotations.contains_key("kubernetes.io/config.mirror")
+        || annotations.contains_key(MIRROR_ANNOTATION)
 }
 
 fn deletion_cost(annotations: &BTreeMap<String, String>, warnings: &mut Vec<String>) -> i32 {

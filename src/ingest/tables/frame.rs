@@ -164,9 +164,11 @@ fn typed(series: &Series, from_text: bool) -> PolarsResult<(Kind, Cells)> {
 
 /// What a column of text holds, by its first cell that is not missing.
 fn looks_like(text: &StringChunked) -> Kind {
-    let Some(cell) = text.iter().flatten().map(str::trim_ascii).find(|cell| !is_missing(cell)) else {
+    let cells = || text.iter().flatten();
+    let Some(cell) = cells().find(|cell| !is_missing(cell)).or_else(|| cells().find(|cell| !cell.is_empty())) else {
         return Kind::Empty;
     };
+    let cell = cell.trim_ascii();
     if cell.parse::<i64>().is_ok() {
         Kind::Integer
     } else if cell.parse::<f64>().is_ok() {
