@@ -10,7 +10,7 @@ DENY = $(TOOLS)/bin/cargo-deny
 demo: setup           ## plan the sample cluster in data/, print the plan, write the HTML report
 	@mkdir -p $(OUT)
 	cargo build --bin plimsoll
-	$(PLIMSOLL) plan --cluster data/cluster.json.gz --metrics data/metrics.parquet --policy policies/web.yaml \
+	$(PLIMSOLL) plan --cluster data/cluster.json --metrics data/metrics.parquet --policy policies/web.yaml \
 	  --catalog data/catalog.yaml --html $(OUT)/report.html --json $(OUT)/plan.json
 	@echo "report: $(OUT)/report.html"
 

@@ -106,10 +106,10 @@ fn steps_in(axis: &Axis, seconds: u32) -> usize {
     usize::try_from((u64::from(seconds) * 1000).div_ceil(step_ms)).unwrap_or(usize::MAX).max(1)
 }
 
-/// The fan's levels and one for each risk the policy names, rising and without repeats.
+/// The fan's levels and those that sizing looks at, rising and without repeats.
 fn levels(policy: &Policy) -> Vec<f64> {
     let per_million = |level: f64| (level * 1e6).round() as u32;
-    let planned = policy.targets.iter().map(|t| 1.0 - t.max_risk);
+    let planned = sizing::levels(policy);
     let all: BTreeSet<u32> =
         FAN_LEVELS.into_iter().chain(planned).map(per_million).filter(|&l| l > 0 && l < 1_000_000).collect();
     all.into_iter().map(|l| f64::from(l) / 1e6).collect()

@@ -76,7 +76,7 @@ fn a_plan_is_repeatable_byte_for_byte() {
         plimsoll(&folder)
             .arg("plan")
             .arg("--cluster")
-            .arg(project("data/cluster.json.gz"))
+            .arg(project("data/cluster.json"))
             .arg("--catalog")
             .arg(project("data/catalog.yaml"))
             .args(["--now", "2026-11-01T00:00:00Z", "-o", "json"])
