@@ -339,14 +339,14 @@ impl Case {
     }
 }
 
-fn select(app: &str) -> Option<LabelSelector> {
-    Some(LabelSelector { match_labels: labels(&[("app", app)]), match_expressions: Vec::new() })
+fn select(app: &str) -> LabelSelector {
+    LabelSelector { match_labels: labels(&[("app", app)]), match_expressions: Vec::new() }
 }
 
 fn term(app: &str, key: &str) -> PodAffinityTerm {
     PodAffinityTerm {
         topology_key: key.to_owned(),
-        selector: select(app),
+        selector: Some(select(app)),
         namespaces: Vec::new(),
         namespace_selector: None,
     }
@@ -357,7 +357,7 @@ fn spread(app: &str) -> TopologySpread {
         max_skew: 1,
         topology_key: ZONE_LABEL.to_owned(),
         hard: true,
-        selector: select(app),
+        selector: Some(select(app)),
         min_domains: None,
         honor_affinity: true,
         honor_taints: false,
