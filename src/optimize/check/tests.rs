@@ -418,9 +418,11 @@ fn costs_are_recomputed_from_prices_and_policy() {
     assert!(near(cost(pending).unplaced, 100_100.0), "priority adds a thousand times the price at most");
 }
 
-/// Each smallest break, and the one message it must give.
+/// A right plan, the smallest change that breaks it, and the one message it must give.
+type Break<'a> = (fn() -> Case, fn(&mut Case), &'a str);
+
 #[track_caller]
-fn breaks(cases: &[(fn() -> Case, fn(&mut Case), &str)]) {
+fn breaks(cases: &[Break<'_>]) {
     for (start, change, expected) in cases {
         let mut case = start();
         change(&mut case);
