@@ -146,13 +146,12 @@ fn yaml_and_json_of_one_cluster_are_equal() {
     let json = Source::read(&path).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&json.bytes).unwrap();
     let yaml = serde_saphyr::to_string(&value).unwrap();
-    let documents: String = value["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .rev()
-        .map(|item| format!("---\n{}\n", serde_saphyr::to_string(item).unwrap()))
-        .collect();
+    let mut documents = String::new();
+    for item in value["items"].as_array().unwrap().iter().rev() {
+        documents += "---\n";
+        documents += &serde_saphyr::to_string(item).unwrap();
+        documents += "\n";
+    }
     let concatenated: String = value["items"].as_array().unwrap().iter().map(ToString::to_string).collect();
     let expected = kubernetes::snapshot(&[json]).unwrap();
     for (name, text) in [("yaml", yaml), ("documents", documents), ("concatenated", concatenated)] {

@@ -510,14 +510,14 @@ mod tests {
         }
     }
 
-    fn select(app: &str) -> Option<LabelSelector> {
-        Some(LabelSelector { match_labels: labels(&[("app", app)]), match_expressions: Vec::new() })
+    fn select(app: &str) -> LabelSelector {
+        LabelSelector { match_labels: labels(&[("app", app)]), match_expressions: Vec::new() }
     }
 
     fn term(app: &str, key: &str) -> PodAffinityTerm {
         PodAffinityTerm {
             topology_key: key.to_owned(),
-            selector: select(app),
+            selector: Some(select(app)),
             namespaces: Vec::new(),
             namespace_selector: None,
         }
@@ -528,7 +528,7 @@ mod tests {
             max_skew: 1,
             topology_key: ZONE_LABEL.to_owned(),
             hard: true,
-            selector: select(app),
+            selector: Some(select(app)),
             min_domains,
             honor_affinity: true,
             honor_taints: false,

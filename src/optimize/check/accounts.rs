@@ -137,7 +137,7 @@ fn choices(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>
             Some(menu) if menu.entries.iter().any(chosen) => {}
             Some(_) if unchanged && !workload.now.scalable => {}
             Some(_) => {
-                violations.push(Violation::NotOnMenu { workload: workload.label.clone(), replicas: plan.replicas })
+                violations.push(Violation::NotOnMenu { workload: workload.label.clone(), replicas: plan.replicas });
             }
             None if unchanged => {}
             None => violations.push(Violation::ChangedWithoutMenu { workload: workload.label.clone() }),

@@ -66,7 +66,7 @@ fn risk(given: &Given<'_>, after: &After<'_>) -> f64 {
             entries.iter().find(|e| e.replicas == plan.replicas && same_requests(&e.requests, &plan.requests))?;
         Some(chosen.risk_cost_per_hour)
     };
-    after.workloads.iter().filter_map(of).sum()
+    after.workloads.iter().filter_map(of).fold(0.0, |sum, cost| sum + cost)
 }
 
 /// Moves by the cores that the pod asks for now, and nodes bought or removed, spread over the policy's hours.
@@ -74,7 +74,7 @@ fn change(given: &Given<'_>, after: &After<'_>) -> f64 {
     let costs = &given.policy.costs;
     let moved = after.pods.iter().filter(|p| p.state == PlacementState::Move);
     let cores = moved.filter_map(|p| after.templates.get(p.template)).map(|t| t.requests.cpu_millis() as f64 / 1000.0);
-    let moves: f64 = cores.map(|cores| costs.move_per_core * cores.max(LEAST_MOVED_CORES)).sum();
+    let moves = cores.fold(0.0, |sum, cores| sum + costs.move_per_core * cores.max(LEAST_MOVED_CORES));
     let changes = given.plan.nodes.iter().filter(|n| n.state != NodeState::Keep).count();
     (moves + costs.node_change * changes as f64) / costs.amortise_hours
 }
@@ -102,5 +102,5 @@ fn unplaced(given: &Given<'_>, after: &After<'_>) -> f64 {
         let of_waiting: f64 = waiting.iter().take(count).map(|template| price(Some(*template))).sum();
         of_waiting + price(workload.now.template) * to_come as f64
     };
-    after.workloads.iter().map(of).sum()
+    after.workloads.iter().map(of).fold(0.0, |sum, cost| sum + cost)
 }

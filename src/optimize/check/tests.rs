@@ -339,14 +339,14 @@ impl Case {
     }
 }
 
-fn select(app: &str) -> Option<LabelSelector> {
-    Some(LabelSelector { match_labels: labels(&[("app", app)]), match_expressions: Vec::new() })
+fn select(app: &str) -> LabelSelector {
+    LabelSelector { match_labels: labels(&[("app", app)]), match_expressions: Vec::new() }
 }
 
 fn term(app: &str, key: &str) -> PodAffinityTerm {
     PodAffinityTerm {
         topology_key: key.to_owned(),
-        selector: select(app),
+        selector: Some(select(app)),
         namespaces: Vec::new(),
         namespace_selector: None,
     }
@@ -357,7 +357,7 @@ fn spread(app: &str) -> TopologySpread {
         max_skew: 1,
         topology_key: ZONE_LABEL.to_owned(),
         hard: true,
-        selector: select(app),
+        selector: Some(select(app)),
         min_domains: None,
         honor_affinity: true,
         honor_taints: false,
@@ -418,9 +418,11 @@ fn costs_are_recomputed_from_prices_and_policy() {
     assert!(near(cost(pending).unplaced, 100_100.0), "priority adds a thousand times the price at most");
 }
 
-/// Each smallest break, and the one message it must give.
+/// A right plan, the smallest change that breaks it, and the one message it must give.
+type Break<'a> = (fn() -> Case, fn(&mut Case), &'a str);
+
 #[track_caller]
-fn breaks(cases: &[(fn() -> Case, fn(&mut Case), &str)]) {
+fn breaks(cases: &[Break<'_>]) {
     for (start, change, expected) in cases {
         let mut case = start();
         change(&mut case);
