@@ -17,6 +17,7 @@ use plimsoll::ingest::tables::{write_csv, write_parquet};
 const SIZES: [usize; 3] = [100_000, 1_000_000, 10_000_000];
 /// A week at a step of a minute, rounded.
 const ROWS_PER_SERIES: usize = 10_000;
+const START_MS: i64 = 1_700_000_000_000;
 
 /// Counters of containers as cAdvisor names them, a minute apart.
 fn generated(rows: usize) -> Samples {
@@ -34,7 +35,7 @@ fn generated(rows: usize) -> Samples {
     Samples {
         keys: (0..series).map(key).collect(),
         series: (0..rows).map(|row| (row / ROWS_PER_SERIES) as u32).collect(),
-        timestamps_ms: (0..rows).map(|row| 1_700_000_000_000 + 60_000 * (row % ROWS_PER_SERIES) as i64).collect(),
+        timestamps_ms: (0..).step_by(60_000).take(ROWS_PER_SERIES).cycle().take(rows).map(|t| START_MS + t).collect(),
         // A multiplier coprime to the modulus gives steps that neither repeat soon nor compress to nothing.
         values: (0..rows)
             .map(|row| (row % ROWS_PER_SERIES) as f64 * 15.0 + (row * 7919 % 10_007) as f64 / 1e3)
