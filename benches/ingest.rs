@@ -12,6 +12,7 @@ use plimsoll::domain::Samples;
 use plimsoll::domain::samples::SeriesKey;
 use plimsoll::ingest::Source;
 use plimsoll::ingest::metrics::{Options, read};
+#[cfg(feature = "tables")]
 use plimsoll::ingest::tables::{write_csv, write_parquet};
 
 const SIZES: [usize; 3] = [100_000, 1_000_000, 10_000_000];
@@ -65,14 +66,16 @@ fn text(samples: &Samples) -> String {
 
 type Format = (&'static str, fn(&Samples) -> Vec<u8>);
 
-const FORMATS: [Format; 3] = [
+const FORMATS: &[Format] = &[
+    #[cfg(feature = "tables")]
     ("parquet", |samples| write_parquet(samples).expect("generated samples can be written")),
+    #[cfg(feature = "tables")]
     ("csv", |samples| write_csv(samples).expect("generated samples can be written").into_bytes()),
     ("text", |samples| text(samples).into_bytes()),
 ];
 
 fn ingest(criterion: &mut Criterion) {
-    for (format, write) in FORMATS {
+    for &(format, write) in FORMATS {
         let mut group = criterion.benchmark_group(format);
         group.sample_size(10).measurement_time(Duration::from_secs(5));
         for rows in SIZES {
