@@ -1,6 +1,7 @@
 //! Every format that metrics come in, through the one function that reads them.
 
 #![cfg(feature = "tables")]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use plimsoll::domain::samples::SeriesKey;
 use plimsoll::domain::{InputError, Samples};
@@ -126,7 +127,8 @@ fn numbers_beside_a_metric_and_a_value_are_labels() {
 
 #[test]
 fn a_label_of_a_thousand_numbers_is_a_measurement() {
-    let rows: String = (0..1001).map(|i| format!("{i},cpu,{i}.5,1\n")).collect();
+    let rows: Vec<String> = (0..1001).map(|i| format!("{i},cpu,{i}.5,1")).collect();
+    let rows = rows.join("\n");
     assert_eq!(
         refusal(&format!("timestamp,metric,weight,value\n{rows}")),
         "m: column \"weight\": holds 1001 different numbers, too many for a label"
@@ -302,4 +304,71 @@ proptest! {
         let csv = read(&source(csv.clone()), &Options::default()).unwrap_or_else(|error| panic!("{error}\n{csv}"));
         prop_assert_eq!(sorted(&csv), sorted(&samples));
     }
+    #[test]
+    fn any_csv_is_read_or_refused(text in "[a-c0-9,;\"\n\r\t .:TZ{}=-]{0,120}") {
+        let _ = read_text(&format!("timestamp,metric,labels,value\n{text}"));
+        let _ = read_text(&text);
+    }
+
+    #[test]
+    fn damaged_inputs_are_read_or_refused(
+        samples in any_samples(),
+        format in 0..4_usize,
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..4),
+    ) {
+        let mut bytes = match format {
+            0 => write_parquet(&samples).unwrap(),
+            1 => write_csv(&samples).unwrap().into_bytes(),
+            2 => exposition(&samples).into_bytes(),
+            _ => response(&samples).into_bytes(),
+        };
+        for (place, byte, kind) in damage {
+            if bytes.is_empty() {
+                break;
+            }
+            let place = place.index(bytes.len());
+            match kind {
+                0 => bytes.truncate(place),
+                1 => bytes[place] = byte,
+                2 => bytes.insert(place, byte),
+                _ => shuffle_lines(&mut bytes, place),
+            }
+        }
+        match read(&source(bytes), &Options::default()) {
+            Ok(samples) => {
+                prop_assert!(samples.values.iter().all(|value| value.is_finite()));
+                prop_assert!(samples.series.iter().all(|&series| (series as usize) < samples.keys.len()));
+                prop_assert_eq!(samples.timestamps_ms.len(), samples.values.len());
+                prop_assert_eq!(samples.series.len(), samples.values.len());
+            }
+            Err(error) => prop_assert!(!error.problem.is_empty()),
+        }
+    }
+}
+
+/// Moves the lines after a place to the front.
+fn shuffle_lines(bytes: &mut [u8], place: usize) {
+    let start = bytes[..place].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    bytes.rotate_left(start);
+}
+
+fn exposition(samples: &Samples) -> String {
+    let line = |i: usize| {
+        let SeriesKey { metric, labels } = &samples.keys[samples.series[i] as usize];
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name:?}={value:?}")).collect();
+        format!("{metric}{{{}}} {} {}\n", labels.join(","), samples.values[i], samples.timestamps_ms[i])
+    };
+    (0..samples.len()).map(line).collect()
+}
+
+fn response(samples: &Samples) -> String {
+    let row = |i: usize| {
+        let SeriesKey { metric, labels } = &samples.keys[samples.series[i] as usize];
+        let mut labels = labels.clone();
+        labels.insert("__name__".into(), metric.clone());
+        let value = samples.values[i].to_string();
+        serde_json::json!({ "metric": labels, "values": [[samples.timestamps_ms[i] as f64 / 1000.0, value]] })
+    };
+    let rows: Vec<_> = (0..samples.len()).map(row).collect();
+    serde_json::json!({ "status": "success", "data": { "resultType": "matrix", "result": rows } }).to_string()
 }

@@ -41,7 +41,7 @@ enum Format {
     Csv,
 }
 
-/// Reads Parquet, a saved response of Prometheus' API, an OpenMetrics or Prometheus text, or CSV; the content tells
+/// Reads Parquet, a saved response of Prometheus' API, an `OpenMetrics` or Prometheus text, or CSV; the content tells
 /// which.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
-//! Prometheus' text exposition (0.0.4, and quoted names as Prometheus 3 has them) and OpenMetrics 1.0.
+//! Prometheus' text exposition (0.0.4, and quoted names as Prometheus 3 has them) and `OpenMetrics` 1.0.
 //!
 //! The two differ in one thing that matters here: a timestamp is milliseconds in the first and seconds in the
-//! second. A text that ends in `# EOF` is OpenMetrics, any other is not; where a timestamp shows that this guess
-//! is wrong, as in an OpenMetrics text whose end is missing, the text is refused.
+//! second. A text that ends in `# EOF` is `OpenMetrics`, any other is not; where a timestamp shows that this guess
+//! is wrong, as in an `OpenMetrics` text whose end is missing, the text is refused.
 //!
 //! Sources: <https://prometheus.io/docs/instrumenting/exposition_formats/> and
 //! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>.
@@ -46,7 +46,7 @@ struct Line<'a> {
 
 /// Reads an exposition. A sample without a timestamp gets `default_time_ms`, milliseconds since the Unix epoch.
 ///
-/// NaN and infinite values, and OpenMetrics' `_created` times, are left out with a note; buckets keep their `le`;
+/// NaN and infinite values, and the `_created` times of `OpenMetrics`, are left out with a note; buckets keep their `le`;
 /// exemplars are checked and dropped.
 ///
 /// # Errors
@@ -55,67 +55,94 @@ pub fn parse(source: &Source, default_time_ms: i64) -> Result<Samples, InputErro
     let text = source.text()?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let dialect = dialect(text);
-    let mut collector = Collector::default();
-    let mut known: HashMap<&str, u32> = HashMap::new();
-    let mut last = ("", u32::MAX);
-    let mut created: HashSet<String> = HashSet::new();
-    let mut left_out = LeftOut::default();
+    let mut reader = Reader::default();
     let mut ended_at = None;
-
     for (number, line) in (1..).zip(text.lines()) {
-        let fail = |unexpected: Unexpected| {
-            let column = line.get(..unexpected.offset).map_or(1, |before| before.chars().count() + 1);
-            InputError::at(&source.name, Location::LineColumn(number, column), unexpected.problem)
-        };
         let trimmed = line.trim_ascii();
         if trimmed.is_empty() {
             continue;
         }
         if let Some(end) = ended_at {
-            return Err(InputError::at(
-                &source.name,
-                Location::Line(number),
-                format!("text after the `# EOF` of line {end}"),
-            )
-            .hint("give each exposition as a file of its own"));
+            let problem = format!("text after the `# EOF` of line {end}");
+            return Err(InputError::at(&source.name, Location::Line(number), problem)
+                .hint("give each exposition as a file of its own"));
         }
-        if trimmed.starts_with('#') {
-            if trimmed == "# EOF" {
-                ended_at = Some(number);
-            } else if let Some(family) = family_with_creation_times(line).map_err(fail)? {
-                created.insert(format!("{family}_created"));
-            }
-            continue;
-        }
-        let sample = sample(line, dialect).map_err(|unexpected| suggest(dialect, fail(unexpected)))?;
-        if sample.series != last.0 {
-            let index = match known.get(sample.series) {
-                Some(&index) => index,
-                None => {
-                    let key = Cursor::new(sample.series).series().map_err(|unexpected| {
-                        let before = line.len() - line.trim_ascii_start().len();
-                        fail(Unexpected { offset: before + unexpected.offset, ..unexpected })
-                    })?;
-                    let is_creation_time = dialect == Dialect::OpenMetrics && created.contains(&key.metric);
-                    let index = if is_creation_time { u32::MAX } else { collector.series(key) };
-                    known.insert(sample.series, index);
-                    index
-                }
-            };
-            last = (sample.series, index);
-        }
-        match last.1 {
-            u32::MAX => left_out.creation_times += 1,
-            _ if sample.value.is_nan() => left_out.not_a_number += 1,
-            _ if sample.value.is_infinite() => left_out.infinite += 1,
-            series => collector.push(series, sample.timestamp_ms.unwrap_or(default_time_ms), sample.value),
-        }
+        let read = if trimmed == "# EOF" {
+            ended_at = Some(number);
+            Ok(())
+        } else if trimmed.starts_with('#') {
+            reader.comment(line)
+        } else {
+            reader.sample(line, dialect, default_time_ms)
+        };
+        read.map_err(|Unexpected { offset, problem }| {
+            let column = line.get(..offset).map_or(1, |before| before.chars().count() + 1);
+            let error = InputError::at(&source.name, Location::LineColumn(number, column), problem);
+            suggest(dialect, error)
+        })?;
     }
-    Ok(collector.finish([
-        (left_out.not_a_number, "samples without a value (NaN)"),
-        (left_out.infinite, "samples of infinite value"),
-        (left_out.creation_times, "creation times (`_created`)"),
-    ]))
+    Ok(reader.finish())
+}
+
+/// What was read so far of a text that lives as long as `'a`.
+#[derive(Debug, Default)]
+struct Reader<'a> {
+    collector: Collector,
+    /// Series by their text, so that each is taken apart once; `None` for creation times.
+    known: HashMap<&'a str, Option<u32>>,
+    /// The series of the line before.
+    last: Option<(&'a str, Option<u32>)>,
+    /// Metrics that are creation times.
+    created: HashSet<String>,
+    left_out: LeftOut,
+}
+
+impl<'a> Reader<'a> {
+    fn comment(&mut self, line: &str) -> Result<(), Unexpected> {
+        if let Some(family) = family_with_creation_times(line)? {
+            self.created.insert(format!("{family}_created"));
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, line: &'a str, dialect: Dialect, default_time_ms: i64) -> Result<(), Unexpected> {
+        let Line { series: text, value, timestamp_ms } = sample(line, dialect)?;
+        let series = match self.last {
+            Some((last, series)) if last == text => series,
+            _ => self.series(text, dialect).map_err(|unexpected| {
+                let before = line.len() - line.trim_ascii_start().len();
+                Unexpected { offset: before + unexpected.offset, ..unexpected }
+            })?,
+        };
+        self.last = Some((text, series));
+        match series {
+            None => self.left_out.creation_times += 1,
+            Some(_) if value.is_nan() => self.left_out.not_a_number += 1,
+            Some(_) if value.is_infinite() => self.left_out.infinite += 1,
+            Some(series) => self.collector.push(series, timestamp_ms.unwrap_or(default_time_ms), value),
+        }
+        Ok(())
+    }
+
+    fn series(&mut self, text: &'a str, dialect: Dialect) -> Result<Option<u32>, Unexpected> {
+        if let Some(&series) = self.known.get(text) {
+            return Ok(series);
+        }
+        let key = Cursor::new(text).series()?;
+        let is_creation_time = dialect == Dialect::OpenMetrics && self.created.contains(&key.metric);
+        let series = (!is_creation_time).then(|| self.collector.series(key));
+        self.known.insert(text, series);
+        Ok(series)
+    }
+
+    fn finish(self) -> Samples {
+        let LeftOut { not_a_number, infinite, creation_times } = self.left_out;
+        self.collector.finish([
+            (not_a_number, "samples without a value (NaN)"),
+            (infinite, "samples of infinite value"),
+            (creation_times, "creation times (`_created`)"),
+        ])
+    }
 }
 
 /// Whether a line could be a sample of either format.

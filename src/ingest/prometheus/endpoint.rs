@@ -43,7 +43,7 @@ impl Endpoint {
     /// long Prometheus itself works on a query.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), bearer: None, ca_pem: None, timeout: Duration::from_secs(120), retry: Retry::default() }
+        Self { url: url.into(), bearer: None, ca_pem: None, timeout: Duration::from_mins(2), retry: Retry::default() }
     }
 }
 

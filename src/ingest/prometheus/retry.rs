@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let date = Some("Wed, 21 Oct 2015 07:28:00 GMT");
-        assert_eq!(asked_wait(Some("120"), None), Some(Duration::from_secs(120)));
+        assert_eq!(asked_wait(Some("120"), None), Some(Duration::from_mins(2)));
         assert_eq!(asked_wait(Some("Wed, 21 Oct 2015 07:28:05 GMT"), date), Some(Duration::from_secs(5)));
         assert_eq!(asked_wait(Some("Wed, 21 Oct 2015 07:27:00 GMT"), date), None);
         assert_eq!(asked_wait(Some("soon"), date), None);

@@ -72,7 +72,7 @@ pub(super) fn read_csv(source: &Source) -> Result<Table, InputError> {
         .with_rechunk(true)
         .map_parse_options(|parse| parse.with_separator(separator(header)));
     let frame = guarded(source, || options.into_reader_with_file_handle(Cursor::new(text.as_bytes())).finish())?;
-    table(source, frame, true)
+    table(source, &frame, true)
 }
 
 /// Columns of types that mean nothing here are not decoded.
@@ -88,21 +88,21 @@ pub(super) fn read_parquet(source: &Source) -> Result<Table, InputError> {
         unread = names(false);
         reader.with_columns(Some(names(true))).finish()
     })?;
-    let mut table = table(source, frame, false)?;
+    let mut table = table(source, &frame, false)?;
     table.columns.extend(unread.into_iter().map(|name| TypedColumn { name, kind: Kind::Other, cells: Cells::Other }));
     Ok(table)
 }
 
 /// Types that polars is built to hold and that [`typed`] understands.
 fn is_decoded(kind: &ArrowDataType) -> bool {
-    use ArrowDataType as Kind;
-    match kind {
-        Kind::Null | Kind::Boolean | Kind::Int32 | Kind::Int64 | Kind::UInt32 | Kind::UInt64 => true,
-        Kind::Float32 | Kind::Float64 | Kind::Timestamp(..) | Kind::Date32 | Kind::Date64 => true,
-        Kind::Utf8 | Kind::LargeUtf8 | Kind::Utf8View => true,
-        Kind::Dictionary(_, values, _) => is_decoded(values),
-        _ => false,
-    }
+    use ArrowDataType as Arrow;
+    let number = matches!(
+        kind,
+        Arrow::Int32 | Arrow::Int64 | Arrow::UInt32 | Arrow::UInt64 | Arrow::Float32 | Arrow::Float64 | Arrow::Boolean
+    );
+    let time = matches!(kind, Arrow::Timestamp(..) | Arrow::Date32 | Arrow::Date64);
+    let text = matches!(kind, Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Utf8View | Arrow::Null);
+    number || time || text || matches!(kind, Arrow::Dictionary(_, values, _) if is_decoded(values))
 }
 
 /// Polars' errors as ours. Its decoders trust some lengths and offsets of the file, and panic where a broken
@@ -136,7 +136,7 @@ fn separator(header: &str) -> u8 {
     [b'\t', b';', b','].into_iter().max_by_key(|&separator| count(separator)).unwrap_or(b',')
 }
 
-fn table(source: &Source, frame: DataFrame, from_text: bool) -> Result<Table, InputError> {
+fn table(source: &Source, frame: &DataFrame, from_text: bool) -> Result<Table, InputError> {
     let rows = frame.height();
     let columns = frame
         .columns()

@@ -30,7 +30,7 @@ pub(super) fn samples(table: &Table, shape: &TableShape) -> Result<Samples, Inpu
         missing += for_each_value(table, column, |row, value| {
             let time_ms = match &times {
                 Some(times) => times[row],
-                None => (row as i64).saturating_mul(step_ms),
+                None => i64::try_from(row).unwrap_or(i64::MAX).saturating_mul(step_ms),
             };
             if time_ms == MISSING {
                 let time = &table.columns[layout.time.unwrap_or_default()];

@@ -118,13 +118,13 @@ fn parsed<T>(
     what: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<Option<T>>, InputError> {
-    let one = |(row, cell): (usize, &Option<&str>)| match cell {
+    let one = |(row, cell): (usize, Option<&str>)| match cell {
         None => Ok(None),
         Some(cell) => parse(cell)
             .map(Some)
             .ok_or_else(|| table.error_at(row, column, &format!("found {cell:?} where {what} was expected"))),
     };
-    cells.iter().enumerate().map(one).collect()
+    cells.iter().copied().enumerate().map(one).collect()
 }
 
 fn integers(
@@ -182,19 +182,17 @@ fn mixed(table: &Table, column: &TypedColumn, row: usize, time: &str, unit: Unit
 
 fn texts(table: &Table, column: &TypedColumn, cells: &[Option<&str>]) -> Result<Vec<i64>, InputError> {
     // Rows of one instant are often adjacent.
-    let mut last = ("", MISSING);
-    let one = |(row, cell): (usize, &Option<&'_ str>)| {
-        let Some(cell) = *cell else { return Ok(MISSING) };
-        instant(cell).ok_or_else(|| {
-            table
-                .error_at(row, column, &format!("found {cell:?} where a time was expected"))
-                .hint("times are Unix times, RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or YYYY-MM-DD")
-        })
-    };
+    let mut last = (None, MISSING);
     let mut times = Vec::with_capacity(cells.len());
-    for (row, cell) in cells.iter().enumerate() {
-        if *cell != Some(last.0) {
-            last = (cell.unwrap_or_default(), one((row, cell))?);
+    for (row, &cell) in cells.iter().enumerate() {
+        if cell != last.0 {
+            let time_ms = cell.map_or(Some(MISSING), instant).ok_or_else(|| {
+                let found = cell.unwrap_or_default();
+                table
+                    .error_at(row, column, &format!("found {found:?} where a time was expected"))
+                    .hint("times are Unix times, RFC 3339, YYYY-MM-DD HH:MM:SS in UTC, or YYYY-MM-DD")
+            })?;
+            last = (cell, time_ms);
         }
         times.push(last.1);
     }

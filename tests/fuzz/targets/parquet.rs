@@ -1,0 +1,14 @@
+//! Any bytes are Parquet or refused; only finite values are kept.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use plimsoll::ingest::{Source, tables};
+
+fuzz_target!(|bytes: &[u8]| {
+    let source = Source { name: "input".into(), bytes: bytes.to_vec() };
+    if let Ok(samples) = tables::read_parquet(&source, &tables::TableShape::default()) {
+        assert!(samples.values.iter().all(|value| value.is_finite()));
+        assert!(samples.series.iter().all(|&series| (series as usize) < samples.keys.len()));
+    }
+});
