@@ -84,7 +84,7 @@ const fn node(name: &'static str, offer: &'static str, zone: &'static str, memor
 }
 
 /// The nodes; all have four cores, of which pods get 3920 millicores.
-pub(super) const NODES: [NodeSpec; 10] = [
+pub(super) static NODES: [NodeSpec; 10] = [
     node("node-1", "general.xlarge", "r1a", 15),
     node("node-2", "general.xlarge", "r1b", 15),
     node("node-3", "general.xlarge", "r1c", 15),
@@ -114,7 +114,7 @@ const BLANK: Spec = Spec {
 };
 
 /// The workloads. `nginx-deployment` behind `nginx-service`, and the Node.js service, are the project's own example.
-pub(super) const SPECS: [Spec; 13] = [
+pub(super) static SPECS: [Spec; 13] = [
     Spec {
         name: "nginx-deployment",
         app: "nginx",
@@ -219,6 +219,7 @@ pub(super) const SPECS: [Spec; 13] = [
         memory_mib: 4096,
         memory_limit_mib: 8192,
         nodes: &[8],
+        scrape_minutes: 5,
         behaviour: Behaviour::Web { peak_per_s: 90.0, core_seconds_per_request: 0.006, memory_mib: 3300.0 },
         ..BLANK
     },
