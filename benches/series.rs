@@ -47,8 +47,11 @@ fn main() {
 fn export(size: usize, order: Order) -> Samples {
     let keys: Vec<SeriesKey> = (0..size / STEPS)
         .map(|i| {
-            let metric =
-                if i % 2 == 0 { "container_cpu_usage_seconds_total" } else { "container_memory_working_set_bytes" };
+            let metric = if i.is_multiple_of(2) {
+                "container_cpu_usage_seconds_total"
+            } else {
+                "container_memory_working_set_bytes"
+            };
             let pod = format!("web-{}-7c97f57c88-{:05}", i / 200, i / 2);
             let labels = [("namespace", "shop"), ("pod", pod.as_str()), ("container", "web")];
             SeriesKey {
@@ -60,13 +63,17 @@ fn export(size: usize, order: Order) -> Samples {
     let mut samples = Samples { keys, ..Samples::default() };
     let series = samples.keys.len();
     let mut put = |i: usize, step: usize| {
-        if (step + i) % GAP_EVERY == 0 {
+        if (step + i).is_multiple_of(GAP_EVERY) {
             return;
         }
-        let drift_ms = (i * 37 + step * 11) % 900;
+        let offset_ms = step * 60_000 + (i * 37 + step * 11) % 900;
         samples.series.push(i as u32);
-        samples.timestamps_ms.push(START_MS + step as i64 * 60_000 + drift_ms as i64);
-        samples.values.push(if i % 2 == 0 { ((step + i) % RESET_EVERY * 30) as f64 } else { (i % 64 * 4096) as f64 });
+        samples.timestamps_ms.push(START_MS + i64::try_from(offset_ms).unwrap_or(0));
+        samples.values.push(if i.is_multiple_of(2) {
+            ((step + i) % RESET_EVERY * 30) as f64
+        } else {
+            (i % 64 * 4096) as f64
+        });
     };
     match order {
         Order::Series => (0..series).for_each(|i| (0..STEPS).for_each(|step| put(i, step))),
