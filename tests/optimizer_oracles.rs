@@ -510,3 +510,50 @@ fn most_small_problems_are_solved_to_the_optimum() {
     println!("{reached} of {total} at the optimum, mean excess {:.4}", excess / f64::from(total));
     assert!(reached * 10 >= total * 9, "{reached} of {total}");
 }
+
+/// Plans a real dump with the built-in policy and a catalog of its own shapes.
+fn plan_of_dump(name: &str) -> Option<Plan> {
+    use plimsoll::ingest::{Source, catalog, kubernetes};
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/kubernetes").join(name);
+    let Ok(source) = Source::read(&path) else {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    };
+    let begun = std::time::Instant::now();
+    let snapshot = kubernetes::snapshot(&[source]).expect("a sound dump");
+    let policy = plimsoll::policy::default_policy();
+    let catalog = catalog::estimated(&snapshot, &policy.planning);
+    println!("read in {:.1?}", begun.elapsed());
+    let begun = Begun(std::time::Instant::now());
+    let mut note = |progress: optimize::Progress| println!("{:.1?} {progress}", begun.0.elapsed());
+    let stop = StopRule::default();
+    let plan = optimize::plan(&snapshot, &catalog, &policy, &[], &stop, &begun, &mut note).expect("prices are sound");
+    println!("planned in {:.1?}: {:#?}", begun.0.elapsed(), plan.certificate);
+    Some(plan)
+}
+
+struct Begun(std::time::Instant);
+
+impl plimsoll::domain::Clock for Begun {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[test]
+fn a_small_dump_of_a_real_cluster_is_planned() {
+    let Some(plan) = plan_of_dump("small.json.gz") else { return };
+    println!("{:#?} {:#?} {:#?}", plan.unplaced, plan.nodes, plan.binding);
+    assert!(plan.certificate.feasible);
+    assert!(plan.certificate.bound_per_hour <= plan.certificate.cost_per_hour);
+}
+
+#[test]
+fn a_large_dump_of_a_real_cluster_is_planned() {
+    let Some(plan) = plan_of_dump("openb_default.json.gz") else { return };
+    let count = |state| plan.nodes.iter().filter(|n| n.state == state).count();
+    println!("added {}, removed {}", count(NodeState::Add), count(NodeState::Remove));
+    println!("{:#?} {:#?}", plan.unplaced, plan.binding);
+    assert!(plan.certificate.feasible);
+    assert!(plan.unplaced.is_empty());
+}

@@ -2,12 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ndarray::Array2;
+use plimsoll::domain::forecast::Trust;
 use plimsoll::domain::quantity::parse_amount;
+use plimsoll::domain::resources::{CPU, MEMORY};
 use plimsoll::domain::rules::LabelSelector;
-use plimsoll::domain::snapshot::Workload;
-use plimsoll::domain::{Location, Policy, Resources, WorkloadId};
+use plimsoll::domain::series::{RowQuality, SeriesRow};
+use plimsoll::domain::snapshot::{PodTemplate, Workload};
+use plimsoll::domain::{Axis, Forecast, Location, Policy, Resources, Series, Signal, Snapshot, Subject, WorkloadId};
 use plimsoll::ingest::Source;
-use plimsoll::policy::{BUILT_IN, built_in, check, default_policy, parse, parse_all, schema};
+use plimsoll::policy::{BUILT_IN, BuiltIn, SCHEMA, built_in, check, default_policy, parse, parse_all};
+use plimsoll::sizing::menus;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,13 +35,18 @@ struct CaseWorkload {
     expected: Expected,
 }
 
-/// Quantiles of the peak over the lead time, one a level.
+/// Quantiles of the peak over the lead time, one a level, of the whole workload; memory of its largest pod.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Measured {
     levels: Vec<f64>,
-    cpu_cores: Vec<f64>,
-    memory_mib: Vec<f64>,
+    cpu_cores: Option<Vec<f64>>,
+    memory_mib: Option<Vec<f64>>,
+    requests_per_second: Option<Vec<f64>>,
+    /// 95th percentile of latency of an idle replica.
+    idle_latency_seconds: Option<f64>,
+    /// What a replica can serve.
+    served_per_second: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,19 +57,32 @@ struct Expected {
     max_replicas: Option<u32>,
     scale_replicas: Option<bool>,
     resize_requests: Option<bool>,
-    /// Fewest replicas that keep the objective with the requests declared.
-    replicas: Option<u32>,
+    /// Choices that the menu must offer; none for a workload that is not sized at all.
+    #[serde(default)]
+    choices: Vec<Choice>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    replicas: u32,
+    cpu: String,
+    memory: String,
+}
+
+fn source(name: &str, text: &str) -> Source {
+    Source { name: name.into(), bytes: text.as_bytes().to_vec() }
 }
 
 fn cases() -> Vec<(Policy, Case)> {
     BUILT_IN
         .iter()
-        .map(|(name, _)| {
+        .map(|BuiltIn { name, text, .. }| {
             let path = format!("{}/policies/{name}.case.yaml", env!("CARGO_MANIFEST_DIR"));
-            let text = std::fs::read_to_string(&path).unwrap();
-            let case: Case = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+            let case: Case = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap())
+                .unwrap_or_else(|e| panic!("{path}: {e}"));
             assert_eq!(case.policy, *name);
-            (parse(&built_in(name).unwrap()).unwrap(), case)
+            (parse(&source(name, text)).unwrap(), case)
         })
         .collect()
 }
@@ -84,8 +107,8 @@ fn requests(case: &CaseWorkload) -> Resources {
 
 #[test]
 fn every_ready_made_policy_is_sound_and_commented() {
-    for (name, text) in BUILT_IN {
-        let report = check(&built_in(name).unwrap());
+    for BuiltIn { name, summary, text } in BUILT_IN {
+        let report = check(&source(name, text));
         assert_eq!(report.problems, [], "{name}");
         let warnings: Vec<_> = report.warnings.iter().map(ToString::to_string).collect();
         // Leaving a group alone is what two of them mean; nothing else may need a warning.
@@ -93,9 +116,10 @@ fn every_ready_made_policy_is_sound_and_commented() {
         assert_eq!(report.policy.unwrap().name, name);
         assert!(text.starts_with("# "), "{name} begins with what it is for");
         assert!(text.lines().filter(|line| line.trim_start().starts_with('#')).count() >= 5, "{name}");
+        assert!(summary.len() < 80, "{name}");
+        assert_eq!(built_in(name), Some(text));
     }
-    assert!(built_in("web.yaml").is_some());
-    assert!(built_in("unknown").is_none());
+    assert_eq!(built_in("unknown"), None);
 }
 
 #[test]
@@ -115,6 +139,92 @@ fn each_case_is_taken_by_the_target_it_says_within_the_bounds_it_says() {
                 assert!(amount >= target.min_requests.get(resource), "{id}: {resource}");
             }
         }
+    }
+}
+
+#[test]
+fn each_case_is_offered_the_choices_worked_out_by_hand() {
+    for (policy, case) in cases() {
+        let mut snapshot = Snapshot::default();
+        let (mut forecasts, mut rows) = (Vec::new(), Vec::new());
+        for (i, case) in case.workloads.iter().enumerate() {
+            snapshot.templates.push(PodTemplate { requests: requests(case), ..PodTemplate::default() });
+            snapshot.workloads.push(workload(case, i));
+            forecasts.extend(case.measured.iter().flat_map(|measured| forecasts_of(&case.workload, measured)));
+            rows.extend(case.measured.iter().flat_map(|measured| past(case, measured)));
+        }
+        let menus = menus(&snapshot, Some(&series(rows)), &forecasts, &policy);
+        for case in &case.workloads {
+            let id = &case.workload;
+            let menu = menus.iter().find(|menu| menu.workload == *id);
+            let offered: Vec<_> =
+                menu.iter().flat_map(|menu| &menu.entries).map(|e| (e.replicas, e.requests.clone())).collect();
+            assert_eq!(offered.is_empty(), case.expected.choices.is_empty(), "{id}: {offered:?}");
+            for Choice { replicas, cpu, memory } in &case.expected.choices {
+                let amount = |name, text| (name, parse_amount(name, text).unwrap());
+                let choice = (*replicas, Resources::of([amount(CPU, cpu), amount(MEMORY, memory)]));
+                assert!(offered.contains(&choice), "{id}: {choice:?} is not among {offered:#?}");
+            }
+        }
+    }
+}
+
+fn forecasts_of(id: &WorkloadId, measured: &Measured) -> Vec<Forecast> {
+    let Measured { levels, cpu_cores, memory_mib, requests_per_second, .. } = measured;
+    let forecast = |signal, unit: f64, peak: &Vec<f64>| {
+        assert_eq!(levels.len(), peak.len(), "{id}: one value a level");
+        let peak: Vec<f64> = peak.iter().map(|value| value * unit).collect();
+        Forecast {
+            subject: Subject::Workload(id.clone()),
+            signal,
+            start_ms: 0,
+            step_ms: 60_000,
+            mean: vec![peak[0]],
+            levels: levels.clone(),
+            quantiles: Array2::from_shape_vec((levels.len(), 1), peak.clone()).unwrap(),
+            lead_steps: 1,
+            peak,
+            trust: Trust { observations: 10_000, ..Trust::default() },
+        }
+    };
+    let mib = f64::from(1 << 20);
+    [
+        (Signal::CpuCores, 1.0, cpu_cores),
+        (Signal::MemoryBytes, mib, memory_mib),
+        (Signal::RequestsPerSecond, 1.0, requests_per_second),
+    ]
+    .into_iter()
+    .filter_map(|(signal, unit, peak)| peak.as_ref().map(|peak| forecast(signal, unit, peak)))
+    .collect()
+}
+
+/// Four hours in which each replica was loaded from a twentieth to nine tenths of what it can serve, up and down, and
+/// waited as M/M/1 has it: more than t seconds with probability ρ·exp(−(µ − λ)·t).
+fn past(case: &CaseWorkload, measured: &Measured) -> Vec<(Subject, Signal, Vec<f64>)> {
+    let (Some(idle_s), Some(served)) = (measured.idle_latency_seconds, measured.served_per_second) else {
+        return Vec::new();
+    };
+    let subject = Subject::Workload(case.workload.clone());
+    let load = |step: usize| served * (0.05 + 0.85 * (step % 60) as f64 / 59.0);
+    let latency = |load: f64| idle_s + ((load / served / 0.05).ln() / (served - load)).max(0.0);
+    let arrivals = (0..240).map(|step| load(step) * f64::from(case.replicas)).collect();
+    vec![
+        (subject.clone(), Signal::RequestsPerSecond, arrivals),
+        (subject, Signal::LatencyP95Seconds, (0..240).map(|step| latency(load(step))).collect()),
+    ]
+}
+
+fn series(rows: Vec<(Subject, Signal, Vec<f64>)>) -> Series {
+    let axis = Axis { start_ms: 0, step_ms: 60_000, len: 240 };
+    let values = rows.iter().flat_map(|(_, _, values)| values.clone()).collect();
+    Series {
+        axis,
+        values: Array2::from_shape_vec((rows.len(), axis.len), values).unwrap(),
+        rows: rows
+            .into_iter()
+            .map(|(subject, signal, _)| SeriesRow { subject, signal, quality: RowQuality::default() })
+            .collect(),
+        notes: Vec::new(),
     }
 }
 
@@ -166,8 +276,7 @@ fn objects(schema: &Value) -> Vec<(&'static str, Vec<String>)> {
 }
 
 fn problems(text: &str) -> Vec<String> {
-    let source = Source { name: "p".into(), bytes: text.as_bytes().to_vec() };
-    match parse_all(&source) {
+    match parse_all(&source("p", text)) {
         Ok(_) => Vec::new(),
         Err(problems) => problems
             .into_iter()
@@ -179,7 +288,7 @@ fn problems(text: &str) -> Vec<String> {
 
 #[test]
 fn the_schema_has_exactly_the_fields_that_are_read() {
-    let schema: Value = serde_json::from_str(schema()).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let checked = objects(&schema);
     for (document, properties) in &checked {
         let unknown = problems(&document.replace("HOLE", "{zzzzzzzzzzzz: 1}"));
@@ -194,7 +303,7 @@ fn the_schema_has_exactly_the_fields_that_are_read() {
 
 #[test]
 fn the_schemas_defaults_are_the_ones_that_hold() {
-    let schema: Value = serde_json::from_str(schema()).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let mut with_defaults = serde_json::Map::new();
     for (name, part) in schema["properties"]["spec"]["properties"].as_object().unwrap() {
         if let Some(default) = part.get("default") {
@@ -214,8 +323,7 @@ fn the_schemas_defaults_are_the_ones_that_hold() {
         "metadata": { "name": "default" },
         "spec": with_defaults,
     });
-    let source = Source { name: "built-in default policy".into(), bytes: document.to_string().into_bytes() };
-    let policy = parse(&source).unwrap();
+    let policy = parse(&source("built-in default policy", &document.to_string())).unwrap();
     assert_eq!(Policy { places: BTreeMap::new(), ..policy }, default_policy());
 }
 
@@ -234,7 +342,7 @@ fn defaults_of(object: &Value) -> Value {
 
 #[test]
 fn numbers_beyond_the_schemas_bounds_are_refused() {
-    let schema: Value = serde_json::from_str(schema()).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let mut tried = 0;
     for (document, pointer) in [
         ("spec: {disruption: {HOLE}}", "/properties/spec/properties/disruption/properties"),
@@ -281,7 +389,7 @@ fn numbers_beyond_the_schemas_bounds_are_refused() {
 #[test]
 fn the_manual_names_every_field() {
     let manual = include_str!("../docs/policy.md");
-    let schema: Value = serde_json::from_str(schema()).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     for (document, properties) in objects(&schema) {
         for name in properties {
             assert!(manual.contains(&format!("`{name}`")), "docs/policy.md does not explain {name} of {document}");

@@ -113,7 +113,7 @@ fn covers(budget: &DisruptionBudget, template: &crate::domain::snapshot::PodTemp
 /// replicas the pods' controllers want, rounded up. Negative where the budget is broken already.
 fn evictions_allowed(budget: &DisruptionBudget, covers: &[bool], cluster: &Cluster, replicas: &[u32]) -> i64 {
     let covered = || cluster.pods.iter().filter(|p| covers[p.template] && p.node.is_some());
-    let ready = covered().filter(|p| p.ready).count() as i64;
+    let ready = covered().map(|p| i64::from(p.ready)).sum::<i64>();
     let workloads: BTreeSet<usize> = covered().filter_map(|p| p.workload).collect();
     let wanted = workloads.iter().fold(0_u32, |sum, &w| sum.saturating_add(replicas[w]));
     let stay = match (budget.min_available, budget.max_unavailable) {

@@ -38,6 +38,8 @@ pub(super) struct Pod {
     pub(super) size: Resources,
     pub(super) ready: bool,
     pub(super) do_not_evict: bool,
+    /// Being deleted: holds its room until it is gone, and is no longer anybody's.
+    pub(super) leaving: bool,
 }
 
 /// What happens at the end of the running wave.
@@ -61,14 +63,14 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster of the snapshot; pods being deleted are taken as gone, for they leave before any wave is done.
+    /// The cluster of the snapshot.
     pub(super) fn new(snapshot: &Snapshot) -> Self {
         let mut cluster = Self { nodes: Vec::new(), pods: Vec::new(), by_name: BTreeMap::new(), endings: Vec::new() };
         for node in &snapshot.nodes {
             cluster.add_node(&node.name, node.labels.clone(), node.allocatable.clone(), true);
         }
         let workloads: BTreeMap<_, _> = snapshot.workloads.iter().enumerate().map(|(i, w)| (&w.id, i)).collect();
-        for pod in snapshot.pods.iter().filter(|p| !p.deleting) {
+        for pod in &snapshot.pods {
             let Some(template) = snapshot.templates.get(pod.template) else { continue };
             let node = pod.node.as_ref().and_then(|name| cluster.by_name.get(name).copied());
             let index = cluster.pods.len();
@@ -84,8 +86,9 @@ impl Cluster {
                 workload: workloads.get(&pod.workload).copied(),
                 node,
                 size,
-                ready: pod.ready,
+                ready: pod.ready && !pod.deleting,
                 do_not_evict: pod.do_not_evict,
+                leaving: pod.deleting,
             });
         }
         cluster

@@ -23,7 +23,7 @@ use crate::domain::{Catalog, Plan, Policy, Snapshot, Steps};
 ///   for pods that stay, and pods that move or come later have the new size from then on.
 /// - Replicas change at most as far as HPA's rate limits reach within the policy's lead time; `at_least_s` of the wave
 ///   says how long they, the stabilisation window and the booting of nodes take.
-/// - Pods of DaemonSets come and go with their nodes and need no steps.
+/// - Pods of `DaemonSet`s come and go with their nodes and need no steps.
 ///
 /// The mode of the policy plays no part: what may be applied is decided where it is applied. A plan that speaks of
 /// nodes or pods the snapshot does not have gives no action for them.

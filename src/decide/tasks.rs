@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::plan::{NodePlan, NodeState, PlacementState, WorkloadPlan};
+use crate::domain::plan::{NodePlan, NodeState, PlacementState, Removal, WorkloadPlan};
 use crate::domain::rules::{HOSTNAME_LABEL, ZONE_LABEL};
 use crate::domain::steps::{Action, Deferred};
 use crate::domain::{Catalog, Plan, Policy, Resources, Snapshot, WorkloadId};
@@ -218,6 +218,7 @@ impl Tasks {
                 size: with_slot(&snapshot.templates[template].requests),
                 ready: false,
                 do_not_evict: false,
+                leaving: false,
             });
             to_come.entry(workload).or_default().push((pod, node));
         }
@@ -254,7 +255,10 @@ impl Tasks {
         for (pod, node) in to_come.drain(..owed) {
             self.binds.push(Bind { pod, node, priority: priority(snapshot, &self.cluster.pods[pod]) });
         }
-        if wish == now {
+        let removals = plan.removals.iter().filter(|r| workload_id(&r.namespace, &r.workload) == workload.id);
+        // Jobs and pods without a controller have as many pods as there are; a plan counts them and changes nothing.
+        let untouched = !workload.scalable && to_come.is_empty() && removals.clone().next().is_none();
+        if wish == now || untouched {
             return;
         }
         let limit = limits::scale(snapshot, policy, workload, now, wish);
@@ -273,9 +277,8 @@ impl Tasks {
                 self.growths.push(Growth { workload: index, seconds: limit.seconds, pods: to_come });
             }
         } else if limit.to < now {
-            let of_workload = plan.removals.iter().filter(|r| workload_id(&r.namespace, &r.workload) == workload.id);
-            let mut pods: Vec<PodIndex> =
-                of_workload.filter_map(|r| existing.get(&(r.namespace.clone(), r.pod.clone())).copied()).collect();
+            let pod = |r: &Removal| existing.get(&(r.namespace.clone(), r.pod.clone())).copied();
+            let mut pods: Vec<PodIndex> = removals.filter_map(pod).collect();
             // Of too many, those without a node go first: they serve nobody.
             pods.sort_by_key(|&p| self.cluster.pods[p].node.is_some());
             pods.truncate((now - limit.to) as usize);
@@ -306,10 +309,10 @@ impl Tasks {
     }
 }
 
-/// Pods that a drain leaves where they are: those of DaemonSets, and static pods, which belong to their node.
+/// Pods that a drain leaves where they are: those of a `DaemonSet` and static pods, which belong to their node, and
+/// those being deleted.
 pub(super) fn leaves_with_node(snapshot: &Snapshot, pod: &Pod) -> bool {
-    let workload = pod.workload.map(|w| &snapshot.workloads[w]);
-    workload.is_some_and(|w| w.daemon || w.id.kind == "Node")
+    pod.leaving || pod.workload.is_some_and(|w| snapshot.workloads[w].daemon)
 }
 
 fn priority(snapshot: &Snapshot, pod: &Pod) -> i32 {

@@ -464,6 +464,34 @@ fn waves_beyond_the_most_allowed_are_deferred() {
 }
 
 #[test]
+fn jobs_and_pods_of_daemon_sets_are_nobodys_to_scale() {
+    let mut case = Case::new(&["a", "-b", "+new"], &[("agent", (2, 50), (2, 50)), ("job", (3, 100), (1, 100))]);
+    case.snapshot.workloads[0].daemon = true;
+    for workload in &mut case.snapshot.workloads {
+        workload.scalable = false;
+    }
+    case.pod("agent", "agent-a", "a", "a");
+    case.pod("agent", "agent-b", "b", "b");
+    case.pod("agent", "agent-new-1", "", "new");
+    case.pod("job", "job-1", "a", "a");
+    // The node goes with its agent, and the new one's agent comes with it; a Job has as many pods as there are.
+    assert_eq!(case.waves(), [vec!["add new", "cordon b"], vec!["remove b"]]);
+    assert!(case.deferred().is_empty());
+}
+
+#[test]
+fn a_pod_being_deleted_holds_its_room_and_keeps_no_node() {
+    let mut case = Case::new(&["a", "-b"], &[("old", (1, 700), (1, 700)), ("web", (1, 700), (1, 700))]);
+    case.pod("old", "old-1", "a", "a");
+    case.pod("web", "web-1", "b", "b");
+    case.pod("web", "web-2", "", "a");
+    case.snapshot.pods[0].deleting = true;
+    case.snapshot.pods[1].deleting = true;
+    assert_eq!(case.waves(), [["cordon b"], ["remove b"]]);
+    assert_eq!(case.deferred(), ["web-2→a | room on node a"]);
+}
+
+#[test]
 fn a_plan_about_another_cluster_does_nothing() {
     let mut case = Case::new(&["a"], &[("web", (1, 100), (1, 100))]);
     case.pod("web", "web-1", "a", "elsewhere");

@@ -6,7 +6,7 @@ use crate::domain::steps::{Action, Deferred, Steps, Wave};
 use crate::domain::{Policy, Resources, Snapshot};
 
 use super::budgets::Budgets;
-use super::cluster::{NodeIndex, PodIndex, growth, with_slot};
+use super::cluster::{NodeIndex, Pod, PodIndex, growth, with_slot};
 use super::conflicts::Conflicts;
 use super::tasks::{Bind, Growth, Move, Resize, Tasks, leaves_with_node};
 
@@ -183,9 +183,8 @@ impl Schedule<'_> {
             .chain(self.tasks.shrinks.iter().flat_map(|s| s.pods.clone()))
             .collect();
         let pods = self.tasks.cluster.pods.iter().enumerate();
-        pods.filter(|(i, p)| p.workload == Some(workload) && p.node.is_some() && !going.contains(i))
-            .map(|(i, _)| i)
-            .collect()
+        let of_workload = |p: &Pod| p.workload == Some(workload) && p.node.is_some() && !p.leaving;
+        pods.filter(|(i, p)| of_workload(p) && !going.contains(i)).map(|(i, _)| i).collect()
     }
 
     fn check_resize(&self, resize: &Resize) -> Result<(), String> {

@@ -169,6 +169,23 @@ pub struct PodAffinityTerm {
     pub namespace_selector: Option<LabelSelector>,
 }
 
+impl PodAffinityTerm {
+    /// Whether the term of a pod in namespace `own` selects a pod with these labels in another (or the same)
+    /// namespace; `namespaces` has the labels of each.
+    #[must_use]
+    pub fn selects(&self, own: &str, namespace: &str, labels: &Labels, namespaces: &BTreeMap<String, Labels>) -> bool {
+        let in_namespace = if self.namespaces.is_empty() && self.namespace_selector.is_none() {
+            namespace == own
+        } else {
+            let none = Labels::new();
+            let by_labels = |s: &LabelSelector| s.matches(namespaces.get(namespace).unwrap_or(&none));
+            self.namespaces.iter().any(|name| name == namespace)
+                || self.namespace_selector.as_ref().is_some_and(by_labels)
+        };
+        in_namespace && self.selector.as_ref().is_some_and(|s| s.matches(labels))
+    }
+}
+
 /// A preference with its weight of 1 to 100.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Weighted<T> {
@@ -253,10 +270,21 @@ impl SchedulingRules {
     /// Whether the pod's own node rules (selector, required affinity, bound volumes) allow the node.
     #[must_use]
     pub fn selects_node(&self, node_name: &str, labels: &Labels) -> bool {
+        self.matches_node(node_name, labels) && self.reaches_volumes(node_name, labels)
+    }
+
+    /// Whether the pod's selector and required affinity allow the node.
+    #[must_use]
+    pub fn matches_node(&self, node_name: &str, labels: &Labels) -> bool {
         let any = |terms: &Vec<NodeSelectorTerm>| terms.iter().any(|t| t.matches(node_name, labels));
         self.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.node_affinity.as_ref().is_none_or(any)
-            && self.volume_affinity.iter().all(any)
+    }
+
+    /// Whether all bound volumes can be reached from the node.
+    #[must_use]
+    pub fn reaches_volumes(&self, node_name: &str, labels: &Labels) -> bool {
+        self.volume_affinity.iter().all(|terms| terms.iter().any(|t| t.matches(node_name, labels)))
     }
 
     /// The first taint that keeps the pod off, if any; `PreferNoSchedule` never does.

@@ -328,7 +328,7 @@ impl<'a> Question<'a> {
             Some(Reason::Unschedulable)
         } else if rules.untolerated(node.taints).is_some() {
             Some(Reason::UntoleratedTaint)
-        } else if !selects_node(self.template, &node.name, &node.labels) {
+        } else if !rules.matches_node(&node.name, &node.labels) {
             Some(Reason::NodeAffinity)
         } else if self.ports_taken(node) {
             Some(Reason::HostPorts)
@@ -342,9 +342,7 @@ impl<'a> Question<'a> {
         if !short.is_empty() {
             return short;
         }
-        let reached =
-            rules.volume_affinity.iter().all(|terms| terms.iter().any(|t| t.matches(&node.name, &node.labels)));
-        if !reached {
+        if !rules.reaches_volumes(&node.name, &node.labels) {
             return vec![Reason::VolumeAffinity];
         }
         self.uneven(node, joins).or_else(|| self.ill_placed(node)).into_iter().collect()
@@ -410,7 +408,8 @@ impl<'a> Question<'a> {
         };
         let labelled = rules.pod_affinity.iter().all(|term| domain(term).is_some());
         let near = rules.pod_affinity.iter().all(|term| domain(term).is_some_and(|d| self.near.contains(&d)));
-        if !labelled || !near && !(self.near.is_empty() && self.founds) {
+        let first = self.near.is_empty() && self.founds;
+        if !labelled || !(near || first) {
             return Some(Reason::PodAffinity);
         }
         if rules.pod_anti_affinity.iter().any(|term| domain(term).is_some_and(|d| self.forbidden.contains(&d))) {
@@ -422,23 +421,9 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Whether the pod's selector and required affinity allow the node; volumes are judged later.
-fn selects_node(template: &PodTemplate, name: &str, labels: &Labels) -> bool {
-    let rules = &template.rules;
-    rules.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-        && rules.node_affinity.as_ref().is_none_or(|terms| terms.iter().any(|t| t.matches(name, labels)))
-}
-
 /// Whether a term of a pod in namespace `own` selects another pod.
 fn selects(term: &PodAffinityTerm, own: &str, other: &PodTemplate, namespaces: &BTreeMap<String, Labels>) -> bool {
-    let in_namespace = if term.namespaces.is_empty() && term.namespace_selector.is_none() {
-        other.namespace == own
-    } else {
-        let labels = namespaces.get(&other.namespace);
-        let by_labels = |s: &LabelSelector| labels.map_or_else(|| s.matches(&Labels::new()), |l| s.matches(l));
-        term.namespaces.contains(&other.namespace) || term.namespace_selector.as_ref().is_some_and(by_labels)
-    };
-    in_namespace && term.selector.as_ref().is_some_and(|s| s.matches(&other.labels))
+    term.selects(own, &other.namespace, &other.labels, namespaces)
 }
 
 /// Domains of a key that hold a pod of one of the templates marked.
@@ -472,7 +457,7 @@ fn spreads<'a>(cluster: &'a Cluster<'_>, template: &'a PodTemplate) -> Vec<Sprea
             let marked: Vec<bool> = cluster.templates.iter().map(counted).collect();
             let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
             for node in &nodes {
-                let left_out = (rule.honor_affinity && !selects_node(template, &node.name, &node.labels))
+                let left_out = (rule.honor_affinity && !template.rules.matches_node(&node.name, &node.labels))
                     || (rule.honor_taints && template.rules.untolerated(node.taints).is_some());
                 if left_out {
                     continue;

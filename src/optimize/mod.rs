@@ -11,6 +11,7 @@
 //! passes the check, so a deadline never leaves the caller without a plan.
 
 mod certificate;
+pub mod check;
 mod consolidate;
 pub mod eligibility;
 mod instance;

@@ -58,6 +58,7 @@ type CounterKey<'a> = (&'a str, Who<'a>);
 enum Who<'a> {
     Matching { namespaces: Vec<&'a str>, every_namespace: bool, selector: &'a LabelSelector },
     Group(usize),
+    Nobody,
 }
 
 #[derive(Default)]
@@ -100,7 +101,7 @@ impl<'a> Builder<'a> {
 impl Who<'_> {
     fn counts(&self, template: &PodTemplate) -> bool {
         match self {
-            Self::Group(_) => false,
+            Self::Group(_) | Self::Nobody => false,
             Self::Matching { namespaces, every_namespace, selector } => {
                 (*every_namespace || namespaces.binary_search(&template.namespace.as_str()).is_ok())
                     && selector.matches(&template.labels)
@@ -127,8 +128,13 @@ impl Relations {
                 relations.affinity.push(builder.term(snapshot, template, term).unwrap_or(IMPOSSIBLE));
             }
             for spread in rules.topology_spread.iter().filter(|s| s.hard) {
-                let Some(selector) = &spread.selector else { continue };
-                let who = Who::Matching { namespaces: vec![&template.namespace], every_namespace: false, selector };
+                // As in kube-scheduler, an empty selector counts nobody here; the node still needs the label.
+                let who = match &spread.selector {
+                    Some(selector) if *selector != LabelSelector::default() => {
+                        Who::Matching { namespaces: vec![&template.namespace], every_namespace: false, selector }
+                    }
+                    _ => Who::Nobody,
+                };
                 relations.spread.push(SpreadRule {
                     counter: builder.counter((spread.topology_key.as_str(), who)),
                     max_skew: spread.max_skew.max(1) as u32,

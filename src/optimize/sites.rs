@@ -44,20 +44,22 @@ pub(super) struct Site {
 
 /// All sites: standing nodes first, then prototypes by offer and zone.
 pub(super) fn sites(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, resources: &[&str]) -> Vec<Site> {
-    let offers: BTreeMap<(&str, CapacityType), &NodeOffer> =
-        catalog.offers.iter().map(|o| ((o.name.as_str(), o.capacity_type), o)).collect();
-    let mut sites: Vec<Site> =
-        snapshot.nodes.iter().map(|node| standing_site(node, &offers, policy, resources)).collect();
+    let mut standing_by_offer: BTreeMap<(usize, &str), u32> = BTreeMap::new();
+    let mut sites = Vec::with_capacity(snapshot.nodes.len());
+    for node in &snapshot.nodes {
+        let offer = offer_of(node, catalog);
+        if let Some(offer) = offer {
+            *standing_by_offer.entry((offer, node.zone.as_str())).or_insert(0) += 1;
+        }
+        sites.push(standing_site(node, offer.and_then(|o| catalog.offers.get(o)), policy, resources));
+    }
     if policy.disruption.add_nodes {
-        for offer in &catalog.offers {
+        for (index, offer) in catalog.offers.iter().enumerate() {
             for zone in &offer.zones {
-                let standing = sites
-                    .iter()
-                    .filter(|s| s.offer == offer.name && s.capacity_type == offer.capacity_type && s.zone == *zone)
-                    .count() as u32;
+                let standing = standing_by_offer.get(&(index, zone.as_str())).copied().unwrap_or(0);
                 let quota = offer.quota.map(|quota| quota.saturating_sub(standing));
                 let site = prototype(offer, zone, quota, snapshot, resources);
-                if site.daemon_demand.iter().zip(&site.allocatable).all(|(d, a)| d <= a) {
+                if site.daemon_demand.iter().zip(&site.allocatable).all(|(d, a)| *d <= 0 || d <= a) {
                     sites.push(site);
                 }
             }
@@ -66,14 +68,37 @@ pub(super) fn sites(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, res
     sites
 }
 
-fn standing_site(
-    node: &Node,
-    offers: &BTreeMap<(&str, CapacityType), &NodeOffer>,
-    policy: &Policy,
-    resources: &[&str],
-) -> Site {
-    let offer = offers.get(&(node.instance_type.as_str(), node.capacity_type));
-    let listed = offer.filter(|o| o.zones.iter().any(|z| *z == node.zone));
+/// Which offer a node is: of its instance type, capacity type and zone, as the catalog's offers name or label it; among
+/// several, the one whose labels and taints the node has.
+fn offer_of(node: &Node, catalog: &Catalog) -> Option<usize> {
+    let of_type = |offer: &NodeOffer| {
+        let label = offer.labels.get(INSTANCE_TYPE_LABEL).map_or("", String::as_str);
+        if node.instance_type.is_empty() {
+            label.is_empty() && alike(&offer.allocatable, &node.allocatable)
+        } else {
+            offer.name == node.instance_type || label == node.instance_type
+        }
+    };
+    let closeness = |offer: &NodeOffer| {
+        let labels = offer.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value));
+        let taints = offer.taints.iter().all(|taint| node.taints.contains(taint));
+        (labels && taints, alike(&offer.allocatable, &node.allocatable), offer.taints.len())
+    };
+    let fitting = catalog.offers.iter().enumerate().filter(|(_, offer)| {
+        of_type(offer) && offer.capacity_type == node.capacity_type && offer.zones.contains(&node.zone)
+    });
+    // The first of the closest.
+    fitting.rev().max_by_key(|(_, offer)| closeness(offer)).map(|(index, _)| index)
+}
+
+/// Whether both are the resources of one machine type: the same names, in amounts that differ by 3 % at most, as
+/// firmware and reservations differ.
+fn alike(a: &Resources, b: &Resources) -> bool {
+    let close = |x: i64, y: i64| (x - y).abs() as f64 <= x.max(y) as f64 * 0.03;
+    a.0.len() == b.0.len() && a.iter().zip(b.iter()).all(|((name, x), (other, y))| name == other && close(x, y))
+}
+
+fn standing_site(node: &Node, offer: Option<&NodeOffer>, policy: &Policy, resources: &[&str]) -> Site {
     let unnamed = || if node.instance_type.is_empty() { "unknown".to_owned() } else { node.instance_type.clone() };
     Site {
         name: node.name.clone(),
@@ -81,8 +106,8 @@ fn standing_site(
         taints: node.taints.clone(),
         zone: node.zone.clone(),
         capacity_type: node.capacity_type,
-        offer: listed.map_or_else(unnamed, |o| o.name.clone()),
-        price_per_hour: listed.map_or_else(
+        offer: offer.map_or_else(unnamed, |o| o.name.clone()),
+        price_per_hour: offer.map_or_else(
             || estimate_price(&node.allocatable, node.capacity_type, &policy.planning),
             |o| o.price_per_hour,
         ),

@@ -1,26 +1,50 @@
 //! The documents of `policies/`, part of the binary.
 
-use crate::ingest::Source;
-
-/// Names and texts of the ready-made policies.
-pub const BUILT_IN: [(&str, &str); 5] = [
-    ("web", include_str!("../../policies/web.yaml")),
-    ("queue-worker", include_str!("../../policies/queue-worker.yaml")),
-    ("batch", include_str!("../../policies/batch.yaml")),
-    ("cost-first", include_str!("../../policies/cost-first.yaml")),
-    ("safety-first", include_str!("../../policies/safety-first.yaml")),
-];
-
-/// The ready-made policy of this name (with or without `.yaml`), to be read by [`parse`](super::parse).
-#[must_use]
-pub fn built_in(name: &str) -> Option<Source> {
-    let name = name.strip_suffix(".yaml").unwrap_or(name);
-    let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
-    Some(Source { name: format!("built-in policy {name}"), bytes: text.as_bytes().to_vec() })
+/// A ready-made policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuiltIn {
+    /// Name: that of the file without its ending.
+    pub name: &'static str,
+    /// For whom it is, in one line.
+    pub summary: &'static str,
+    /// The document.
+    pub text: &'static str,
 }
 
+/// The ready-made policies.
+pub const BUILT_IN: [BuiltIn; 5] = [
+    BuiltIn {
+        name: "web",
+        summary: "web services: quick answers over the day's load",
+        text: include_str!("../../policies/web.yaml"),
+    },
+    BuiltIn {
+        name: "queue-worker",
+        summary: "queue workers: a queue may grow for a while, but not on and on",
+        text: include_str!("../../policies/queue-worker.yaml"),
+    },
+    BuiltIn {
+        name: "batch",
+        summary: "batch pools: jobs that run to completion on the cheapest nodes",
+        text: include_str!("../../policies/batch.yaml"),
+    },
+    BuiltIn {
+        name: "cost-first",
+        summary: "development and tests: a slow minute is cheaper than an idle node",
+        text: include_str!("../../policies/cost-first.yaml"),
+    },
+    BuiltIn {
+        name: "safety-first",
+        summary: "critical clusters: failure costs far more than nodes",
+        text: include_str!("../../policies/safety-first.yaml"),
+    },
+];
+
 /// The JSON Schema of a policy document, for editors. Tests hold it to what [`parse`](super::parse) accepts.
+pub const SCHEMA: &str = include_str!("../../policies/schema.json");
+
+/// The text of the ready-made policy of this name.
 #[must_use]
-pub fn schema() -> &'static str {
-    include_str!("../../policies/schema.json")
+pub fn built_in(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|policy| policy.name == name).map(|policy| policy.text)
 }

@@ -9,8 +9,11 @@ mod check;
 pub mod defaults;
 mod metrics;
 mod read;
+mod target;
+#[cfg(test)]
+mod tests;
 
-pub use built_in::{BUILT_IN, built_in, schema};
+pub use built_in::{BUILT_IN, BuiltIn, SCHEMA, built_in};
 pub use check::{Report, check};
 pub use defaults::default_policy;
 pub use metrics::default_mapping;

@@ -72,8 +72,13 @@ pub(super) fn money(value: f64) -> String {
     } else if value.abs() >= 0.995 {
         grouped(&format!("{value:.2}"))
     } else {
-        significant(value, 2)
+        significant(value, 3)
     }
+}
+
+/// A price rounded down, so that a bound never claims more than is proven.
+pub(super) fn money_at_most(value: f64) -> String {
+    money(if value >= 0.995 { (value * 100.0 + 1e-6).floor() / 100.0 } else { value })
 }
 
 /// A share of one as a percentage: `0.8 %`, `27 %`, `<0.01 %`.
@@ -240,6 +245,11 @@ pub(super) fn moment(time_ms: i64, reference_ms: i64) -> String {
     if day(time_ms) == day(reference_ms) { written(time_ms, "%H:%M UTC") } else { written(time_ms, "%-d %b %H:%M UTC") }
 }
 
+/// The text with numbers tied to their percent sign, for pages whose lines break anywhere.
+pub(super) fn tied(text: &str) -> String {
+    printable(text).replace(" %", "\u{a0}%")
+}
+
 /// The text without control characters, which could move a terminal's cursor or break a line.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_bidi_control(c) { '\u{fffd}' } else { c }).collect()
@@ -271,7 +281,7 @@ mod tests {
     fn money_shows_cents_and_small_sums_their_digits() {
         assert_eq!(money(3.368), "3.37");
         assert_eq!(money(1234.5), "1,234.50");
-        assert_eq!(money(0.0423), "0.042");
+        assert_eq!(money(0.0423), "0.0423");
         assert_eq!(money(0.0), "0");
     }
 

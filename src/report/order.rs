@@ -85,7 +85,7 @@ pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     match values.len() {
         0 => None,
         n if n % 2 == 1 => values.get(middle).copied(),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
     }
 }
 

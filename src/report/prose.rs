@@ -2,7 +2,8 @@
 
 use super::document::{ActionDocument, CertificateDocument, PlanDocument};
 use super::format::{
-    change, counted, duration, moment, money, percent, printable, quantile, signal_name, signal_value, significant,
+    change, count, counted, duration, moment, money, money_at_most, percent, printable, quantile, signal_name,
+    signal_value, significant,
 };
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{Binding, NodeState, Stopped};
@@ -116,11 +117,20 @@ pub fn headline(document: &PlanDocument) -> String {
     if document.workloads.is_empty() && document.nodes.is_empty() {
         return "There is nothing to plan: no workloads and no nodes".to_owned();
     }
+    if then == 0 {
+        return match unplaced {
+            0 => "No node is needed".to_owned(),
+            n => format!("No pod can be placed: {} fit no node and no offer", counted(n, "pod")),
+        };
+    }
     let saved = cost_now - cost;
     let nodes = if then == now { format!("the same {}", counted(then, "node")) } else { counted(then, "node") };
     let finding = if saved > 0.005 * cost_now.abs().max(1e-9) {
-        let work = if then < now { format!("do the work of {now}") } else { "can cost less".to_owned() };
+        let work = if then < now { format!("do the work of {}", count(now)) } else { "can cost less".to_owned() };
         format!("{} {work} and save {} an hour ({})", capitalised(&nodes), money(saved), percent(saved / cost_now))
+    } else if now == 0 {
+        let pods = document.placements.len();
+        format!("{} at {} an hour hold all {}", capitalised(&nodes), money(cost), counted(pods, "pod"))
     } else if then > now {
         let pods = document.cluster.pending_pods.saturating_sub(unplaced);
         let purpose =
@@ -151,7 +161,7 @@ pub fn certificate(certificate: &CertificateDocument) -> String {
     if certificate.feasible {
         sentences.push(format!(
             "No plan under this policy can cost less than {} an hour; this one costs {}, {}.",
-            money(rounded_down(certificate.bound_per_hour)),
+            money_at_most(certificate.bound_per_hour),
             money(certificate.cost_per_hour),
             distance(certificate)
         ));
@@ -176,11 +186,6 @@ fn distance(certificate: &CertificateDocument) -> String {
     } else {
         format!("within {} of the best possible", percent(certificate.gap))
     }
-}
-
-/// Two decimals downwards, so that a bound never claims more than is proven.
-fn rounded_down(value: f64) -> f64 {
-    if value >= 1.0 { (value * 100.0 + 1e-7).floor() / 100.0 } else { value }
 }
 
 fn stopped(stopped: Stopped) -> &'static str {

@@ -127,7 +127,7 @@ impl<'a> Demand<'a> {
         let value = |step: usize| forecast.quantiles.get((row, step)).copied().unwrap_or(f64::NEG_INFINITY);
         let steps = 0..forecast.lead_steps.min(forecast.horizon()).max(1);
         let step = steps.max_by(|&a, &b| value(a).total_cmp(&value(b)).then(b.cmp(&a))).unwrap_or(0);
-        forecast.start_ms + forecast.step_ms * step as i64
+        forecast.start_ms + forecast.step_ms * i64::try_from(step).unwrap_or(0)
     }
 
     /// What one replica with this CPU request carries, in the signal's unit.

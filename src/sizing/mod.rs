@@ -16,17 +16,17 @@ mod sizer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::domain::menu::{Basis, DeclaredReason};
-use crate::domain::policy::Target;
+use crate::domain::policy::{Objective, Target};
 use crate::domain::snapshot::Workload;
 use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot};
 
 use evidence::Evidence;
 use sizer::Sizer;
 
-/// One menu for each workload whose pods are to be placed, in the snapshot's order: all but DaemonSets and those of
+/// One menu for each workload whose pods are to be placed, in the snapshot's order: all but `DaemonSet`s and those of
 /// which neither object nor pod tells a template.
 ///
 /// `series` holds one row a workload and signal: requests a second as the sum over pods, latency, readiness as the
@@ -37,7 +37,7 @@ use sizer::Sizer;
 #[must_use]
 pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast], policy: &Policy) -> Vec<Menu> {
     let evidence = evidence::by_workload(series, forecasts);
-    let driven: BTreeMap<_, _> = snapshot.autoscalers.iter().map(|a| (&a.target, ())).collect();
+    let driven: BTreeSet<_> = snapshot.autoscalers.iter().map(|a| &a.target).collect();
     let nothing = Evidence::default();
     snapshot
         .workloads
@@ -49,7 +49,7 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
             let reason = |target: Option<&Target>| match target {
                 None => Some(DeclaredReason::NotTargeted),
                 Some(_) if !workload.scalable => Some(DeclaredReason::NotScalable),
-                Some(_) if driven.contains_key(&workload.id) => Some(DeclaredReason::DrivenByAutoscaler),
+                Some(_) if driven.contains(&workload.id) => Some(DeclaredReason::DrivenByAutoscaler),
                 // Scaled to zero is switched off, as it is to an HPA.
                 Some(_) if workload.replicas == 0 => Some(DeclaredReason::Current),
                 Some(_) => known.missing(),
@@ -64,6 +64,29 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
             })
         })
         .collect()
+}
+
+/// The quantile levels of forecasts that sizing under this policy looks at, in rising order and without repeats: for
+/// each target its risk alone, halved between demand and memory, and the safer choices' fifth of that. A forecast
+/// without them is read at its highest level instead, and its risks are overstated.
+#[must_use]
+pub fn levels(policy: &Policy) -> Vec<f64> {
+    let mut levels: Vec<f64> = policy
+        .targets
+        .iter()
+        .flat_map(|target| {
+            let demand = match target.objective {
+                Objective::Demand { quantile } => quantile,
+                Objective::Utilisation { .. } | Objective::Latency { .. } => 1.0 - target.max_risk,
+            };
+            let half = target.max_risk / 2.0;
+            [demand, 1.0 - target.max_risk, 1.0 - half, 1.0 - sizer::SAFER * half]
+        })
+        .filter(|level| *level > 0.0 && *level < 1.0)
+        .collect();
+    levels.sort_by(f64::total_cmp);
+    levels.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    levels
 }
 
 /// Requests of the workload's template, or of its first pod's where the object tells none.

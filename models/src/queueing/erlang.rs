@@ -5,8 +5,8 @@
 /// `offered_load` is arrival rate × mean service time, in Erlangs, ≥ 0. Range 0..=1; NaN for a load that is negative
 /// or no number.
 ///
-/// Computed by the recursion on the inverse, I₀ = 1, I_n = 1 + I_{n−1}·n/a with B = 1/I (Erlang 1917; the form is in
-/// Gross et al. §2.4). Every term is positive, so no digits cancel, and nothing like aᶜ/c! is ever formed; where I
+/// Computed by the recursion on the inverse, `I₀ = 1`, `I_n = 1 + I_{n−1}·n/a` with B = 1/I (Erlang 1917; the form
+/// is in Gross et al. §2.4). Every term is positive, so no digits cancel, and nothing like aᶜ/c! is ever formed; where I
 /// exceeds the range of f64, B is 0 to within it.
 #[must_use]
 pub fn erlang_b(servers: u32, offered_load: f64) -> f64 {

@@ -9,7 +9,7 @@ pub struct MultiServer {
     pub servers: u32,
     /// Mean seconds a request holds a server, > 0.
     pub service_s: f64,
-    /// (c_a² + c_s²)/2: half the sum of the squared coefficients of variation of the times between arrivals and of the
+    /// `(c_a² + c_s²)/2`: half the sum of the squared coefficients of variation of the times between arrivals and of the
     /// service times, > 0. 1 is M/M/c; M/D/c has 0.5.
     pub variability: f64,
 }

@@ -47,10 +47,14 @@ struct Row<'a> {
     metric: BTreeMap<String, String>,
     /// Absent where a series has native histograms only.
     #[serde(borrow, default)]
-    values: Vec<(f64, Cow<'a, str>)>,
+    values: Vec<Point<'a>>,
     #[serde(default)]
     histograms: Vec<serde::de::IgnoredAny>,
 }
+
+/// Seconds since the Unix epoch, and the value as text, which can say NaN.
+#[derive(Debug, Deserialize)]
+struct Point<'a>(f64, #[serde(borrow)] Cow<'a, str>);
 
 /// Reads a response of `query_range`: `{"status":"success","data":{"resultType":"matrix","result":[…]}}`.
 ///
@@ -89,6 +93,19 @@ pub fn parse(source: &Source) -> Result<Samples, InputError> {
     Ok(samples)
 }
 
+/// The reason in an answer that says an error, as in `bad_data: invalid parameter "query"`.
+#[cfg(feature = "cluster")]
+pub(super) fn refusal(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Refusal {
+        error_type: String,
+        error: String,
+    }
+    let Refusal { error_type, error } = serde_json::from_slice(body).ok()?;
+    Some(format!("{error_type}: {error}"))
+}
+
 fn collect(source: &Source, rows: Vec<Row<'_>>) -> Result<Samples, InputError> {
     let mut collector = Collector::default();
     let (mut not_a_number, mut infinite, mut histograms) = (0, 0, 0);
@@ -103,7 +120,7 @@ fn collect(source: &Source, rows: Vec<Row<'_>>) -> Result<Samples, InputError> {
         };
         let mut series = None;
         histograms += row.histograms.len();
-        for (index, (time_s, text)) in row.values.into_iter().enumerate() {
+        for (index, Point(time_s, text)) in row.values.into_iter().enumerate() {
             let field = || place(format!("values[{index}]"));
             let value: f64 = text.parse().map_err(|_| {
                 InputError::at(&source.name, field(), format!("found {text:?} where a number was expected"))

@@ -1,6 +1,6 @@
 //! Which column of a table is what.
 
-use super::frame::{Kind, Table, TypedColumn};
+use super::frame::{Cells, Kind, Table, TypedColumn};
 use crate::domain::{InputError, Location};
 use crate::ingest::metrics::TableShape;
 
@@ -8,8 +8,10 @@ use crate::ingest::metrics::TableShape;
 const TIMES: [&str; 7] = ["timestamp", "time", "ts", "date", "datetime", "ds", "step"];
 /// Names of the column that names the series; the first that the table has is it.
 const SERIES: [&str; 6] = ["metric", "series", "__name__", "name", "unique_id", "id"];
-/// Names of a value column, in order.
-const VALUES: [&str; 3] = ["value", "y", "v"];
+/// Those of them that say what is measured rather than whose measurement it is.
+const METRICS: [&str; 3] = ["metric", "series", "__name__"];
+/// Other names of a value column than `value`, if it holds numbers.
+const VALUES: [&str; 2] = ["y", "v"];
 
 /// The columns by their part, as indices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,139 +35,140 @@ pub(super) struct Layout {
 /// # Errors
 /// If there is no time, no value, or more than one way to read the table; lists the columns.
 pub(super) fn layout(table: &Table, shape: &TableShape) -> Result<Layout, InputError> {
-    let has_labels = |index: usize| table.columns[index].kind == Kind::Text;
     let time = match &shape.time {
         Some(name) => Some(named(table, name)?),
         None => find(table, &TIMES).or(prefixed(table, "timestamp")?),
     };
     let value = match &shape.value {
         Some(name) => Some(named(table, name)?),
-        None => find(table, &VALUES[..1])
-            .or_else(|| find(table, &VALUES[1..]).filter(|&index| is_number(&table.columns[index]))),
-    }
-    .filter(|&index| Some(index) != time);
-    let mut rest: Vec<usize> =
-        (0..table.columns.len()).filter(|&index| Some(index) != time && Some(index) != value).collect();
-    let mut notes = Vec::new();
-    rest.retain(|&index| {
-        let column = &table.columns[index];
-        let keep = !(column.kind == Kind::Other || column.kind == Kind::Integer && is_row_index(&column.name));
-        if !keep {
-            notes.push(format!("column {:?} left out", column.name));
+        None => {
+            find(table, &["value"]).or_else(|| find(table, &VALUES).filter(|&index| is_number(&table.columns[index])))
         }
-        keep
-    });
+    };
+    let (unread, mut rest): (Vec<usize>, Vec<usize>) = (0..table.columns.len())
+        .filter(|&index| Some(index) != time && Some(index) != value)
+        .partition(|&index| is_unreadable(&table.columns[index]));
     let series = match &shape.series {
         Some(name) => Some(named(table, name)?),
-        None => SERIES.iter().find_map(|name| {
-            let index = find(table, &[name])?;
-            let kind = table.columns[index].kind;
-            (rest.contains(&index) && (kind == Kind::Text || kind == Kind::Integer && value.is_some())).then_some(index)
-        }),
+        None => {
+            SERIES.iter().find_map(|name| find(table, &[name]).filter(|index| rest.contains(index))).filter(|&index| {
+                let kind = table.columns[index].kind;
+                kind == Kind::Text || kind == Kind::Integer && value.is_some()
+            })
+        }
     };
-    rest.retain(|&index| Some(index) != series);
-    let mut found = Layout { time, series, notes, ..Layout::default() };
-    found.braces = find(table, &["labels"]).filter(|&index| rest.contains(&index) && is_braced(&table.columns[index]));
-    rest.retain(|&index| Some(index) != found.braces);
+    let braces = find(table, &["labels"]).filter(|&index| rest.contains(&index) && is_braced(&table.columns[index]));
+    rest.retain(|&index| Some(index) != series && Some(index) != braces);
 
-    match value {
-        Some(value) => long(table, shape, value, &rest, &mut found)?,
-        None => wide(table, shape, &rest, &mut found)?,
+    let found = Layout { time, series, braces, ..Layout::default() };
+    let mut found = match value {
+        Some(value) => long(table, shape, value, &rest, found)?,
+        None => wide(table, shape, &rest, found)?,
+    };
+    let instants = of_kind(table, &rest, Kind::Instant);
+    let only_numbers =
+        found.series.is_none() && found.braces.is_none() && found.labels.is_empty() && instants.is_empty();
+    if found.time.is_none() && !only_numbers {
+        let what =
+            if instants.is_empty() { String::new() } else { format!(", but times in {}", names(table, &instants)) };
+        return Err(problem(table, &format!("no time column{what}"))
+            .hint(format!("call it one of {}, or say which it is", TIMES.join(", "))));
     }
-    let needs_time =
-        found.series.is_some() || found.braces.is_some() || found.labels.iter().any(|&index| has_labels(index));
-    if found.time.is_none() && (needs_time || value.is_some() && !found.labels.is_empty()) {
-        return Err(problem(table, "no time column").hint(format!("call it one of {}, or name it", TIMES.join(", "))));
-    }
-    if let Some(time) = found.time
-        && matches!(table.columns[time].kind, Kind::Other | Kind::Empty)
-    {
-        let location = Location::Column(table.columns[time].name.clone());
-        return Err(InputError::at(&table.file, location, "holds no times, expected Unix times, dates or RFC 3339"));
+    let left_out = [unread, instants].concat();
+    if !left_out.is_empty() {
+        found.notes.push(format!("columns left out: {}", names(table, &left_out)));
     }
     Ok(found)
 }
 
-/// One value column: what is not a float tells rows apart.
-fn long(table: &Table, shape: &TableShape, value: usize, rest: &[usize], found: &mut Layout) -> Result<(), InputError> {
+/// One value column: texts, and numbers that are no measurements, beside it tell rows apart.
+fn long(
+    table: &Table,
+    shape: &TableShape,
+    value: usize,
+    rest: &[usize],
+    mut found: Layout,
+) -> Result<Layout, InputError> {
     if matches!(table.columns[value].kind, Kind::Instant | Kind::Other) {
         let location = Location::Column(table.columns[value].name.clone());
         return Err(InputError::at(&table.file, location, "holds no numbers, which a value column must"));
     }
+    // Beside a metric and a value, a number written as text is a label such as `le`; a column of floats never is,
+    // and where the caller chose the value among several, neither are the others.
+    let (as_text, floats): (Vec<usize>, Vec<usize>) =
+        of_kind(table, rest, Kind::Float).into_iter().partition(|&index| {
+            let TypedColumn { name, cells, .. } = &table.columns[index];
+            let may_be_label = shape.value.is_none() || name == "le" || name == "quantile";
+            found.series.is_some() && may_be_label && matches!(cells, Cells::Text(_))
+        });
+    if !floats.is_empty() {
+        let numbers = names(table, &floats);
+        if shape.value.is_none() {
+            return Err(ambiguous(table, &format!("numbers in {numbers} beside {:?}", table.columns[value].name)));
+        }
+        found.notes.push(format!("columns left out: {numbers}"));
+    }
+    let numbers = [of_kind(table, rest, Kind::Integer), as_text].concat();
+    if !numbers.is_empty() {
+        found.notes.push(format!("numbers read as labels: {}", names(table, &numbers)));
+    }
     found.values = vec![value];
-    let of_kind = |kind: Kind| rest.iter().copied().filter(move |&index| table.columns[index].kind == kind);
-    let floats: Vec<&str> = of_kind(Kind::Float).map(|index| table.columns[index].name.as_str()).collect();
-    if !floats.is_empty() && shape.value.is_none() {
-        return Err(ambiguous(
-            table,
-            &format!("numbers in {} beside {:?}", quoted(&floats), table.columns[value].name),
-        ));
-    }
-    let whole: Vec<&str> = of_kind(Kind::Integer).map(|index| table.columns[index].name.as_str()).collect();
-    if !whole.is_empty() {
-        found.notes.push(format!("whole numbers read as labels: {}", quoted(&whole)));
-    }
-    let unused: Vec<&str> =
-        floats.into_iter().chain(of_kind(Kind::Instant).map(|index| table.columns[index].name.as_str())).collect();
-    if !unused.is_empty() {
-        found.notes.push(format!("columns left out: {}", quoted(&unused)));
-    }
-    found.labels =
-        rest.iter().copied().filter(|&index| matches!(table.columns[index].kind, Kind::Text | Kind::Integer)).collect();
-    Ok(())
+    found.labels = [of_kind(table, rest, Kind::Text), numbers].concat();
+    Ok(found)
 }
 
 /// No value column by name: each column of numbers is a series, or a metric where texts tell rows apart.
-fn wide(table: &Table, shape: &TableShape, rest: &[usize], found: &mut Layout) -> Result<(), InputError> {
-    let numbers: Vec<usize> = rest.iter().copied().filter(|&index| is_number(&table.columns[index])).collect();
-    let names: Vec<&str> = numbers.iter().map(|&index| table.columns[index].name.as_str()).collect();
+fn wide(table: &Table, shape: &TableShape, rest: &[usize], mut found: Layout) -> Result<Layout, InputError> {
+    let numbers: Vec<usize> = rest
+        .iter()
+        .copied()
+        .filter(|&index| is_number(&table.columns[index]) || table.columns[index].kind == Kind::Empty)
+        .collect();
     if numbers.is_empty() {
-        return Err(problem(table, "no column of numbers")
-            .hint("a value column holds numbers; name it if it is not called value"));
+        let hint = "a value column holds numbers; say which it is if it is not called value";
+        return Err(problem(table, "no column of numbers").hint(hint));
     }
-    if let Some(time_like) = names.iter().find(|name| TIMES.iter().any(|time| name.eq_ignore_ascii_case(time))) {
-        return Err(ambiguous(table, &format!("{time_like:?} beside another time column")));
+    let is_time = |&&index: &&usize| TIMES.iter().any(|time| table.columns[index].name.eq_ignore_ascii_case(time));
+    if let Some(&second) = numbers.iter().find(is_time) {
+        return Err(ambiguous(table, &format!("{} beside another time column", names(table, &[second]))));
     }
-    if let (Some(series), true) = (found.series, numbers.len() > 1) {
-        let name = table.columns[series].name.to_ascii_lowercase();
-        if shape.series.is_some() || ["metric", "series", "__name__"].contains(&name.as_str()) {
-            return Err(ambiguous(table, &format!("numbers in {} beside the series in {name:?}", quoted(&names))));
+    if let Some(series) = found.series
+        && numbers.len() > 1
+    {
+        let name = &table.columns[series].name;
+        if shape.series.is_some() || METRICS.iter().any(|metric| name.eq_ignore_ascii_case(metric)) {
+            let numbers = names(table, &numbers);
+            return Err(ambiguous(table, &format!("numbers in {numbers} beside the series in {name:?}")));
         }
         found.series = None;
         found.labels.push(series);
     }
-    found.labels.extend(rest.iter().copied().filter(|&index| table.columns[index].kind == Kind::Text));
+    found.labels.extend(of_kind(table, rest, Kind::Text));
     found.values = numbers;
-    let instants: Vec<&str> = rest
-        .iter()
-        .filter(|&&index| table.columns[index].kind == Kind::Instant)
-        .map(|&index| table.columns[index].name.as_str())
-        .collect();
-    if found.time.is_none() && !instants.is_empty() {
-        return Err(problem(table, &format!("times in {}, none of which is called a time column", quoted(&instants)))
-            .hint(format!("call it one of {}, or name it", TIMES.join(", "))));
-    }
-    if !instants.is_empty() {
-        found.notes.push(format!("columns left out: {}", quoted(&instants)));
-    }
-    Ok(())
+    Ok(found)
+}
+
+fn of_kind(table: &Table, columns: &[usize], kind: Kind) -> Vec<usize> {
+    columns.iter().copied().filter(|&index| table.columns[index].kind == kind).collect()
 }
 
 fn is_number(column: &TypedColumn) -> bool {
     matches!(column.kind, Kind::Integer | Kind::Float)
 }
 
-/// A column that numbers the rows, as data frames write their index.
-fn is_row_index(name: &str) -> bool {
-    name.is_empty() || name.starts_with("Unnamed: ") || name.starts_with("__index_level_") || name == "_duplicated_0"
+/// A type that means nothing here, or numbers of rows as data frames write their index.
+fn is_unreadable(column: &TypedColumn) -> bool {
+    let is_index = ["Unnamed: ", "__index_level_"].iter().any(|start| column.name.starts_with(start));
+    column.kind == Kind::Other || column.kind == Kind::Integer && (column.name.is_empty() || is_index)
 }
 
 fn is_braced(column: &TypedColumn) -> bool {
-    matches!(&column.cells, super::frame::Cells::Text(cells)
-        if cells.iter().flatten().find(|cell| !cell.is_empty()).is_some_and(|cell| cell.trim_start().starts_with('{') || cell.contains("=\"")))
+    let Cells::Text(cells) = &column.cells else { return false };
+    let first = cells.iter().flatten().find(|cell| !cell.is_empty());
+    first.is_some_and(|cell| cell.trim_start().starts_with('{') || cell.contains("=\""))
 }
 
-/// The first of the names that the table has, whatever its case.
+/// The first of the names that the table has; a name in another case counts where no column has it in this one.
 fn find(table: &Table, names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| {
         let exact = table.columns.iter().position(|column| column.name == *name);
@@ -176,13 +179,11 @@ fn find(table: &Table, names: &[&str]) -> Option<usize> {
 fn prefixed(table: &Table, prefix: &str) -> Result<Option<usize>, InputError> {
     let starts =
         |column: &TypedColumn| column.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    let mut found = (0..table.columns.len()).filter(|&index| starts(&table.columns[index]));
-    match (found.next(), found.next()) {
-        (Some(first), Some(second)) => {
-            let names = [table.columns[first].name.as_str(), table.columns[second].name.as_str()];
-            Err(ambiguous(table, &format!("times in {}", quoted(&names))))
-        }
-        (first, _) => Ok(first),
+    let found: Vec<usize> = (0..table.columns.len()).filter(|&index| starts(&table.columns[index])).collect();
+    match found[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only)),
+        _ => Err(ambiguous(table, &format!("times in {}", names(table, &found)))),
     }
 }
 
@@ -198,14 +199,15 @@ fn ambiguous(table: &Table, what: &str) -> InputError {
 }
 
 fn problem(table: &Table, what: &str) -> InputError {
-    let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-    InputError::whole(&table.file, format!("has {what}; its columns are {}", quoted(&names)))
+    let all: Vec<usize> = (0..table.columns.len()).collect();
+    InputError::whole(&table.file, format!("has {what}; its columns are {}", names(table, &all)))
 }
 
 /// `"a", "b" and 7 more`
-fn quoted(names: &[&str]) -> String {
+fn names(table: &Table, columns: &[usize]) -> String {
     const SHOWN: usize = 12;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
-    let more = names.len().saturating_sub(SHOWN);
+    let shown: Vec<String> =
+        columns.iter().take(SHOWN).map(|&index| format!("{:?}", table.columns[index].name)).collect();
+    let more = columns.len().saturating_sub(SHOWN);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::frame::{Table, TypedColumn};
+use super::frame::{Kind, Table, TypedColumn};
 use super::keys::{Codes, Combinations, codes, combine};
 use super::layout::{Layout, layout};
 use super::numbers::for_each_value;
 use super::times::{MISSING, times_ms};
 use crate::domain::samples::SeriesKey;
-use crate::domain::{InputError, Samples};
+use crate::domain::{InputError, Location, Samples};
 use crate::ingest::collector::Collector;
 use crate::ingest::metrics::TableShape;
 use crate::ingest::openmetrics;
@@ -21,7 +21,7 @@ pub(super) fn samples(table: &Table, shape: &TableShape) -> Result<Samples, Inpu
     let step_ms = shape.step_ms.max(1);
     let layout = layout(table, shape)?;
     let times = layout.time.map(|time| times_ms(table, &table.columns[time], step_ms)).transpose()?;
-    let naming = Naming::of(table, &layout);
+    let naming = Naming::of(table, &layout)?;
     let mut collector = Collector::with_capacity(table.rows.saturating_mul(layout.values.len()));
     let mut missing = 0;
     for &value in &layout.values {
@@ -49,6 +49,9 @@ pub(super) fn samples(table: &Table, shape: &TableShape) -> Result<Samples, Inpu
     Ok(samples)
 }
 
+/// A label of more different numbers than this is a measurement that was taken for a label.
+const MAX_NUMBERS: usize = 1000;
+
 /// The columns that tell which series a row belongs to.
 struct Naming {
     columns: Vec<(Part, usize)>,
@@ -65,15 +68,23 @@ enum Part {
 }
 
 impl Naming {
-    fn of(table: &Table, layout: &Layout) -> Self {
+    fn of(table: &Table, layout: &Layout) -> Result<Self, InputError> {
         let metric = layout.series.map(|index| (Part::Metric, index));
         let braces = layout.braces.map(|index| (Part::Labels, index));
         let labels = layout.labels.iter().map(|&index| (Part::Label, index));
         let columns: Vec<(Part, usize)> = metric.into_iter().chain(labels).chain(braces).collect();
         let mut codes: Vec<Codes> =
             columns.iter().map(|&(_, index)| codes(&table.columns[index], table.rows)).collect();
+        for (&(part, index), codes) in columns.iter().zip(&codes) {
+            let column = &table.columns[index];
+            if part == Part::Label && column.kind != Kind::Text && codes.texts.len() > MAX_NUMBERS {
+                let problem = format!("holds {} different numbers, too many for a label", codes.texts.len());
+                return Err(InputError::at(&table.file, Location::Column(column.name.clone()), problem)
+                    .hint("if it holds values, say so, or leave it out of the export"));
+            }
+        }
         let combinations = combine(table, &mut codes);
-        Self { columns, codes, combinations }
+        Ok(Self { columns, codes, combinations })
     }
 
     /// The key of a combination, which stands in `row`, for the values of `value`.

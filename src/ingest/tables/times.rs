@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use super::frame::{Cells, Table, TypedColumn, is_missing};
+use super::frame::{Cells, Kind, Table, TypedColumn, is_missing};
 use crate::domain::{InputError, Location};
 
 /// Stands for a missing time: no column can hold it, since it is 292 million years ago.
@@ -101,6 +101,7 @@ pub(super) fn times_ms(table: &Table, column: &TypedColumn, step_ms: i64) -> Res
             let numbers: Vec<Option<f64>> = parsed(table, column, &cells, "a Unix time", |cell| cell.parse().ok())?;
             floats(table, column, &numbers, counts_steps.then_some(step_ms))
         }
+        Cells::Other if column.kind == Kind::Empty => Ok(vec![MISSING; table.rows]),
         Cells::Other => Err(InputError::at(
             &table.file,
             Location::Column(column.name.clone()),

@@ -252,8 +252,8 @@ fn unplaced(document: &PlanDocument, width: usize, style: Style, wide: bool) -> 
 
 fn trust(document: &PlanDocument, width: usize) -> Vec<String> {
     let mut sentences: Vec<String> = order::forecast_trust(document).into_iter().collect();
+    sentences.push(format!("{}.", prose::way_there(document)));
     let example = order::by_importance(document).first().map(|w| printable(&w.full_name()));
-    let next = example.map_or_else(String::new, |name| format!(" Next: plimsoll explain PLAN.json {name}"));
-    sentences.push(format!("{}.{next}", prose::way_there(document)));
-    sentences.iter().flat_map(|sentence| wrapped(sentence, width)).collect()
+    let next = example.map(|name| format!("Next: plimsoll explain PLAN.json {name}"));
+    sentences.iter().flat_map(|sentence| wrapped(sentence, width)).chain(next).collect()
 }

@@ -1,6 +1,7 @@
 //! Whether the quantiles hold what they promise: promised against measured coverage.
 
 use super::element::{Element, percentage};
+use super::plot::outer_style;
 use crate::report::format::percent;
 
 /// The chart of (promised, measured) shares: all of them small, their means large and named.
@@ -38,7 +39,7 @@ pub(in crate::report::html) fn draw(each: &[(f64, f64)], means: &[(f64, f64)]) -
             .set("x", at(*promised))
             .set("y", up(*measured))
             .set("dx", if below { -9 } else { 9 })
-            .set("dy", if below { -3 } else { 12 })
+            .set("dy", if below { -7 } else { 12 })
             .text(&percent((measured * 1000.0).round() / 1000.0))
     });
     // Only the median and the two highest are named: labels of all would cover each other.
@@ -49,11 +50,9 @@ pub(in crate::report::html) fn draw(each: &[(f64, f64)], means: &[(f64, f64)]) -
         .map(|(promised, measured)| format!("{} promised, {} measured", percent(*promised), percent(*measured)))
         .collect();
     let frame = Element::new("svg")
-        .set("x", LEFT)
         .set("y", TOP)
         .set("height", HEIGHT - TOP - BOTTOM)
         .set("overflow", "visible")
-        .set("style", format!("width:calc(100% - {}px)", LEFT + RIGHT))
         .children(ticks)
         .child(Element::new("line").set("class", "ideal").set("y1", "100%").set("x2", "100%"))
         .children(each.iter().map(|point| dot(point, 2.5, "faint")))
@@ -62,8 +61,8 @@ pub(in crate::report::html) fn draw(each: &[(f64, f64)], means: &[(f64, f64)]) -
     Element::new("svg")
         .set("class", "chart")
         .set("role", "img")
-        .set("width", "100%")
         .set("height", HEIGHT)
+        .set("style", outer_style(LEFT, RIGHT))
         .set("aria-label", format!("Scatter chart of promised against measured coverage: {}.", described.join("; ")))
         .child(frame)
         .child(

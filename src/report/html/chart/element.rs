@@ -18,6 +18,7 @@ impl Element {
     }
 
     /// The element with an attribute.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and strings are handed over as they come")]
     pub(in crate::report::html) fn set(mut self, name: &str, value: impl Display) -> Self {
         // Writing to a string cannot fail.
         let _ = write!(self.attributes, " {name}=\"{}\"", escaped(&value.to_string()));

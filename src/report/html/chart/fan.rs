@@ -1,8 +1,10 @@
 //! Measured past, forecast as a fan, and the line up to which the replicas carry.
 
+use std::fmt::Write as _;
+
 use super::plot::{Plot, Side};
 use super::scale::{Scale, TimeScale, Unit};
-use super::thin::{stretches, thinned};
+use super::thin::{instant, stretches, thinned};
 use crate::domain::{Forecast, Signal};
 use crate::report::format::{quantile, signal_name, signal_value};
 
@@ -72,7 +74,7 @@ fn quantile_row(forecast: &Forecast, row: usize) -> Vec<(i64, f64)> {
     let length = forecast.horizon().min(forecast.quantiles.ncols());
     stretches(length, FAN_POINTS)
         .map(|stretch| {
-            let time_ms = forecast.start_ms.saturating_add(forecast.step_ms.saturating_mul(stretch.start as i64));
+            let time_ms = instant(forecast.start_ms, forecast.step_ms, stretch.start);
             let values = stretch.map(|h| forecast.quantiles[[row, h]]);
             (time_ms, if above { values.fold(f64::NAN, f64::max) } else { values.fold(f64::NAN, f64::min) })
         })
@@ -82,7 +84,7 @@ fn quantile_row(forecast: &Forecast, row: usize) -> Vec<(i64, f64)> {
 fn mean_row(forecast: &Forecast) -> Vec<(i64, f64)> {
     stretches(forecast.horizon(), FAN_POINTS)
         .map(|stretch| {
-            let time_ms = forecast.start_ms.saturating_add(forecast.step_ms.saturating_mul(stretch.start as i64));
+            let time_ms = instant(forecast.start_ms, forecast.step_ms, stretch.start);
             let count = stretch.len() as f64;
             (time_ms, forecast.mean[stretch].iter().sum::<f64>() / count)
         })
@@ -129,7 +131,10 @@ fn draw_fan(plot: &mut Plot, levels: &[(f64, Vec<(i64, f64)>)], mean: &[(i64, f6
 
 fn draw_capacities(plot: &mut Plot, fan: &Fan<'_>) {
     let finite = |capacity: &'_ Option<Capacity>| capacity.as_ref().map(|c| c.value).filter(|v| v.is_finite());
-    let (now, proposed) = (finite(&fan.now), finite(&fan.proposed));
+    let (mut now, proposed) = (finite(&fan.now), finite(&fan.proposed));
+    if matches!((now, proposed), (Some(a), Some(b)) if plot.pixels_between(a, b) < 1.0) {
+        now = None;
+    }
     // The higher of two near lines is named above, the lower below.
     let near = matches!((now, proposed), (Some(a), Some(b)) if plot.pixels_between(a, b) < 20.0);
     let side = |own: f64, other: Option<f64>| match other {
@@ -153,15 +158,15 @@ fn description(fan: &Fan<'_>) -> String {
     let mut text = format!("Line chart of {} of {}.", signal_name(signal), forecast.subject);
     let finite = || fan.past.iter().map(|p| p.1).filter(|v| v.is_finite());
     if let Some(most) = finite().max_by(f64::total_cmp) {
-        text.push_str(&format!(" Measured so far: at most {}.", value(most)));
+        let _ = write!(text, " Measured so far: at most {}.", value(most));
     }
     for level in [0.5, 0.9, 0.99] {
         if forecast.levels.iter().any(|l| (l - level).abs() < 1e-9) {
-            text.push_str(&format!(" Forecast peak, {}: {}.", quantile(level), value(forecast.peak_at(level))));
+            let _ = write!(text, " Forecast peak, {}: {}.", quantile(level), value(forecast.peak_at(level)));
         }
     }
     for capacity in [&fan.now, &fan.proposed].into_iter().flatten() {
-        text.push_str(&format!(" {} ({}).", capacity.label, value(capacity.value)));
+        let _ = write!(text, " {} ({}).", capacity.label, value(capacity.value));
     }
     text
 }
@@ -179,10 +184,10 @@ pub(in crate::report::html) fn finding(signal: Signal, forecast: &Forecast, prop
     };
     match proposed {
         Some(capacity) if peak <= capacity.value => {
-            format!("{subject}{peak_text} stays below the {} the plan carries", signal_value(signal, capacity.value))
+            format!("{subject}{peak_text} stays below the plan's {}", signal_value(signal, capacity.value))
         }
         Some(capacity) => {
-            format!("{subject}{peak_text} exceeds the {} the plan carries", signal_value(signal, capacity.value))
+            format!("{subject}{peak_text} exceeds the plan's {}", signal_value(signal, capacity.value))
         }
         None => format!("{subject}{peak_text}"),
     }

@@ -2,7 +2,7 @@
 
 use super::plot::Plot;
 use super::scale::{Scale, TimeScale, Unit};
-use super::thin::thinned;
+use super::thin::{instant, thinned};
 use crate::domain::Axis;
 
 const POINTS: usize = 160;
@@ -12,13 +12,14 @@ pub(in crate::report::html) fn draw(axis: &Axis, values: &[f64], unit: Unit, des
     if axis.step_ms <= 0 || !values.iter().any(|v| v.is_finite()) {
         return None;
     }
-    let time_ms = |i: usize| axis.start_ms.saturating_add(axis.step_ms.saturating_mul(i as i64));
+    let time_ms = |i: usize| instant(axis.start_ms, axis.step_ms, i);
     let points: Vec<(i64, f64)> = values.iter().enumerate().map(|(i, v)| (time_ms(i), *v)).collect();
     let end_ms = time_ms(values.len());
     let lonely = values.iter().filter(|v| v.is_finite()).count() * 4 < values.len();
     let scale = Scale::holding(values.iter().copied(), unit);
     let mut plot = Plot::new(description, TimeScale { start_ms: axis.start_ms, end_ms }, scale);
     plot.height = 118;
+    plot.left = 38;
     plot.time_ticks = 3;
     if lonely {
         let measured: Vec<(i64, f64)> = points.iter().copied().filter(|p| p.1.is_finite()).collect();

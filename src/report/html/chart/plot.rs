@@ -25,6 +25,8 @@ pub(in crate::report::html) struct Plot {
     pub(in crate::report::html) description: String,
     /// Height of the whole in pixels.
     pub(in crate::report::html) height: u32,
+    /// Room left of the frame for the values' ticks, in pixels.
+    pub(in crate::report::html) left: u32,
     /// Room right of the frame for labels, in pixels.
     pub(in crate::report::html) right: u32,
     /// Ticks wanted along the time axis.
@@ -37,7 +39,6 @@ pub(in crate::report::html) struct Plot {
     labels: Vec<Element>,
 }
 
-const LEFT: u32 = 58;
 const TOP: u32 = 14;
 const BOTTOM: u32 = 24;
 
@@ -46,6 +47,7 @@ impl Plot {
         Self {
             description,
             height: 190,
+            left: 58,
             right: 12,
             time_ticks: 6,
             time,
@@ -173,21 +175,22 @@ impl Plot {
             .set("preserveAspectRatio", "none")
             .set("width", "100%")
             .set("height", "100%");
-        let frame = Element::new("svg")
-            .set("x", LEFT)
-            .set("y", TOP)
-            .set("height", self.frame_height())
-            .set("overflow", "visible")
-            .set("style", format!("width:calc(100% - {}px)", LEFT + self.right));
+        let frame = Element::new("svg").set("y", TOP).set("height", self.frame_height()).set("overflow", "visible");
         let height = self.height;
+        let style = outer_style(self.left, self.right);
         let frame = frame.children(grid).children(times).child(shapes.children(self.shapes)).children(self.labels);
         Element::new("svg")
             .set("class", "chart")
             .set("role", "img")
-            .set("width", "100%")
             .set("height", height)
+            .set("style", style)
             .set("aria-label", self.description)
             .child(frame)
             .to_string()
     }
+}
+
+/// The picture is as wide as the frame; ticks and labels stand in its margins, where overflow shows them.
+pub(super) fn outer_style(left: u32, right: u32) -> String {
+    format!("margin-left:{left}px;width:calc(100% - {}px)", left + right)
 }

@@ -173,7 +173,8 @@ mod tests {
 
         #[test]
         fn any_times_give_ticks(start in any::<i64>(), end in any::<i64>()) {
-            prop_assert!(TimeScale { start_ms: start, end_ms: end }.ticks(5).len() <= 20);
+            let ticks = TimeScale { start_ms: start, end_ms: end }.ticks(5);
+            prop_assert!(ticks.len() <= 20);
         }
     }
 }

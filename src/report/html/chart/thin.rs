@@ -30,6 +30,11 @@ pub(in crate::report::html) fn stretches(len: usize, limit: usize) -> impl Itera
     (0..len).step_by(stretch).map(move |start| start..(start + stretch).min(len))
 }
 
+/// The instant at an index of an axis, held within the range of times.
+pub(in crate::report::html) fn instant(start_ms: i64, step_ms: i64, index: usize) -> i64 {
+    start_ms.saturating_add(step_ms.saturating_mul(i64::try_from(index).unwrap_or(i64::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::domain::plan::CostParts;
 use crate::report::document::PlanDocument;
-use crate::report::format::{money, percent, printable};
+use crate::report::format::{money, money_at_most, percent, printable, tied};
 use crate::report::html::chart::strip::{Part, bar};
 use crate::report::prose;
 
@@ -15,6 +15,7 @@ pub(super) struct Cost {
     bars: Vec<Bar>,
     without_unplaced: Option<String>,
     certificate: String,
+    bound: String,
     parts: Vec<PartRow>,
     gaps: String,
     binding: Vec<BindingRow>,
@@ -52,13 +53,16 @@ impl Cost {
             finding: finding(document),
             bars: bars(document),
             without_unplaced: without_unplaced(document),
-            certificate: prose::certificate(certificate),
+            certificate: tied(&prose::certificate(certificate)),
+            bound: money_at_most(certificate.bound_per_hour),
             parts: parts(&certificate.cost_now, &certificate.cost),
-            gaps: format!(
-                "{} lies between the bound and the plan over pools, {} comes from placing on concrete nodes.",
+            gaps: tied(&format!(
+                "The plan is within {} of that: {} lies between the bound and the plan over pools, {} comes from \
+                 placing on concrete nodes.",
+                percent(certificate.gap),
                 percent(certificate.model_gap),
                 percent(certificate.packing_gap)
-            ),
+            )),
             binding: binding(document),
             violations: certificate.violations.iter().map(|v| printable(v)).collect(),
             feasible: certificate.feasible,
@@ -102,18 +106,17 @@ fn bars(document: &PlanDocument) -> Vec<Bar> {
             })
             .collect::<Vec<Part>>()
     };
-    let draw = |name: &'static str, value: f64, parts: Vec<Part>| {
-        let text = money(value);
+    let draw = |name: &'static str, text: String, parts: Vec<Part>| {
         let chart = bar(&parts, 26, &format!("{name}: {text} an hour"));
         Bar { name, value: text, chart }
     };
     let mut bars = vec![
-        draw("Now", now, stacked(&certificate.cost_now, ["now", "now-risk", "now-change"])),
-        draw("Proposed", then, stacked(&certificate.cost, ["proposed", "proposed-risk", "proposed-change"])),
+        draw("Now", money(now), stacked(&certificate.cost_now, ["now", "now-risk", "now-change"])),
+        draw("Proposed", money(then), stacked(&certificate.cost, ["proposed", "proposed-risk", "proposed-change"])),
     ];
     if certificate.feasible {
         let part = Part { share: bound / most, class: "bound", title: "proven bound".to_owned() };
-        bars.push(draw("Proven bound", bound, vec![part]));
+        bars.push(draw("Proven bound", money_at_most(bound), vec![part]));
     }
     bars
 }

@@ -134,9 +134,10 @@ fn drawn(models: &Orchestration) -> Drawn {
         let description = format!("{symbol} of {name} over time: {finding}.");
         Small { symbol, chart: model::draw(&models.axis, values, unit, description), finding }
     };
-    let runtime = highest(&models.runtime_cpu_cores).map(|v| format!("at most {} in use", cores(v)));
-    let discovery = highest(&models.discovery_seconds).map(|v| format!("found within {} in all", duration(v)));
-    let scheduling = mean(&models.scheduling).map(|v| format!("{} of the reserved in use, summed", significant(v, 2)));
+    let memory = highest(&models.runtime_memory_bytes).map_or_else(String::new, |v| format!(" and {}", bytes(v)));
+    let runtime = highest(&models.runtime_cpu_cores).map(|v| format!("at most {}{memory} in use", cores(v)));
+    let discovery = highest(&models.discovery_seconds).map(|v| format!("found within {}", duration(v)));
+    let scheduling = mean(&models.scheduling).map(|v| format!("adds up to {} on average", significant(v, 2)));
     let balancing = mean(&models.jain_index).map(|v| format!("Jain's index {} on average", significant(v, 2)));
     let scaling = lowest(&models.scaling_cores).map(|v| {
         if v < 0.0 { format!("short by up to {}", cores(-v)) } else { format!("never short, {} to spare", cores(v)) }

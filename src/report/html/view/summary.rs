@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::domain::{PriceSource, Run, Series};
 use crate::report::document::PlanDocument;
-use crate::report::format::{change, count, counted, date, date_time, duration, money, percent, printable};
+use crate::report::format::{change, count, counted, date, date_time, duration, money, percent, printable, tied};
 use crate::report::{order, prose};
 
 /// The head of the page.
@@ -40,12 +40,12 @@ struct Figure {
 
 impl Summary {
     pub(super) fn of(run: &Run, document: &PlanDocument) -> Self {
-        let headline = printable(&prose::headline(document));
+        let headline = tied(&prose::headline(document));
         Self {
             title: format!("{headline} – Plimsoll capacity plan"),
             made: date_time(run.provenance.generated_at_ms),
             policy: printable(&run.policy.name),
-            certificate: prose::certificate(&document.certificate),
+            certificate: tied(&prose::certificate(&document.certificate)),
             alerts: alerts(document),
             figures: figures(document),
             quality: quality(run, document),

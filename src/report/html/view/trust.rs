@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::report::document::{ForecastDocument, PlanDocument};
-use crate::report::format::{count, counted, percent, printable, quantile, signal_name};
+use crate::report::format::{count, counted, percent, printable, quantile, signal_name, tied};
 use crate::report::html::chart::coverage;
 use crate::report::html::chart::strip::{Part, bar};
 use crate::report::order;
@@ -54,7 +54,7 @@ impl ForecastTrust {
             key(b).total_cmp(&key(a))
         });
         Self {
-            summary: order::forecast_trust(document),
+            summary: order::forecast_trust(document).map(|text| tied(text.trim_end_matches('.'))),
             coverage_finding: coverage_finding(&means),
             coverage_chart: (!means.is_empty()).then(|| coverage::draw(&each, &means)),
             rows: ordered.iter().take(ROWS).map(|f| row(f, level)).collect(),
@@ -78,7 +78,7 @@ fn coverage_finding(means: &[(f64, f64)]) -> String {
         None => "Coverage was not measured".to_owned(),
         Some((level, share)) => {
             let points = ((level - share).abs() * 100.0 * 10.0).round() / 10.0;
-            format!("Quantiles hold what they promise within {points} points of a percent on average")
+            format!("Quantiles hold what they promise within {points} percentage points on average")
         }
     }
 }

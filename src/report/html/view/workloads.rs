@@ -9,7 +9,7 @@ use crate::domain::plan::WorkloadPlan;
 use crate::domain::resources::{CPU, MEMORY};
 use crate::domain::{Forecast, Run, Signal, Subject, WorkloadId};
 use crate::report::document::{PlanDocument, Quantities, WorkloadDocument};
-use crate::report::format::{counted, percent, printable, readable_pair, signal_value};
+use crate::report::format::{counted, percent, printable, readable_pair, signal_value, tied};
 use crate::report::html::chart::fan::{self, Capacity, Fan};
 use crate::report::{order, prose};
 
@@ -131,7 +131,7 @@ fn row(workload: &WorkloadDocument, anchor: Option<&String>) -> Row {
         memory: amounts(workload, MEMORY),
         risk_now: prose::risk(workload.risk_now),
         risk: prose::risk(workload.risk),
-        why: printable(&workload.why),
+        why: tied(&workload.why),
     }
 }
 
@@ -149,7 +149,7 @@ fn section(
         kind: printable(&workload.kind),
         target: workload.target.as_ref().map(|t| printable(t)),
         facts: facts(workload),
-        why: printable(&prose::why_at_length(&plan.basis, plan.replicas, made_at_ms)),
+        why: tied(&prose::why_at_length(&plan.basis, plan.replicas, made_at_ms)),
         holds: holds(document, workload),
         charts: charts(run, plan),
     }
@@ -212,7 +212,7 @@ fn chart(run: &Run, plan: &WorkloadPlan, forecast: &Forecast) -> Option<ChartVie
     let (now, proposed) = capacities(plan, signal);
     let fan = Fan { past, forecast, now, proposed };
     Some(ChartView {
-        finding: printable(&fan::finding(signal, forecast, fan.proposed.as_ref())),
+        finding: tied(&fan::finding(signal, forecast, fan.proposed.as_ref())),
         unit: unit(signal),
         chart: fan::draw(&fan)?,
     })
