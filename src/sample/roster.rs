@@ -84,7 +84,7 @@ const fn node(name: &'static str, offer: &'static str, zone: &'static str, memor
 }
 
 /// The nodes; all have four cores, of which pods get 3920 millicores.
-pub(super) const NODES: [NodeSpec; 10] = [
+pub(super) static NODES: [NodeSpec; 10] = [
     node("node-1", "general.xlarge", "r1a", 15),
     node("node-2", "general.xlarge", "r1b", 15),
     node("node-3", "general.xlarge", "r1c", 15),
@@ -114,7 +114,7 @@ const BLANK: Spec = Spec {
 };
 
 /// The workloads. `nginx-deployment` behind `nginx-service`, and the Node.js service, are the project's own example.
-pub(super) const SPECS: [Spec; 13] = [
+pub(super) static SPECS: [Spec; 13] = [
     Spec {
         name: "nginx-deployment",
         app: "nginx",
@@ -219,6 +219,7 @@ pub(super) const SPECS: [Spec; 13] = [
         memory_mib: 4096,
         memory_limit_mib: 8192,
         nodes: &[8],
+        scrape_minutes: 5,
         behaviour: Behaviour::Web { peak_per_s: 90.0, core_seconds_per_request: 0.006, memory_mib: 3300.0 },
         ..BLANK
     },
@@ -312,7 +313,7 @@ impl PodLife {
     /// Minutes since the container that leaks was last started; `None` for all others.
     pub(super) fn leaking_minutes(&self, minute: i64) -> Option<i64> {
         // The pods of one workload are not killed at the same time.
-        let apart = 2100 * self.node.unwrap_or(0) as i64;
+        let apart = 2100 * self.node.and_then(|node| i64::try_from(node).ok()).unwrap_or(0);
         (self.spec.app == "checkout").then(|| (minute + apart).rem_euclid(story::LEAK_PERIOD))
     }
 
@@ -344,7 +345,7 @@ fn pods_of(spec: &'static Spec, random: &mut Pcg64) -> Vec<PodLife> {
         _ => -random.random_range(3000..20_000),
     };
     let mut pods = Vec::new();
-    let mut add = |ordinal: usize, hash: &str, node: Option<usize>, from, until| {
+    let mut add = |ordinal: i64, hash: &str, node: Option<usize>, from, until| {
         let suffix = generated(random, 5);
         let name = match spec.kind {
             Kind::Deployment => format!("{}-{hash}-{suffix}", spec.name),
@@ -356,9 +357,9 @@ fn pods_of(spec: &'static Spec, random: &mut Pcg64) -> Vec<PodLife> {
     if spec.behaviour == Behaviour::Pending {
         add(0, &hash, None, from, None);
     }
-    let deployed = (spec.name == "node-api").then(|| "6d8c9b7f5x");
-    for (i, &node) in spec.nodes.iter().enumerate() {
-        let replaced = story::DEPLOY + story::DEPLOY_PACE * i as i64;
+    let deployed = (spec.name == "node-api").then_some("6d8c9b7f5x");
+    for (i, &node) in (0..).zip(spec.nodes) {
+        let replaced = story::DEPLOY + story::DEPLOY_PACE * i;
         match deployed {
             Some(new_hash) => {
                 add(i, &hash, Some(node), from, Some(replaced));

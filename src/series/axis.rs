@@ -55,16 +55,16 @@ pub(super) fn axis(
             steps,
             step_ms,
             max_cells,
-            first_time: time_text(first_ms),
-            first: name(samples, first),
-            last_time: time_text(last_ms),
-            last: name(samples, last),
+            first: place(samples, first_ms, first),
+            last: place(samples, last_ms, last),
         }),
     }
 }
 
-fn name(samples: &Samples, series: u32) -> String {
-    samples.keys.get(series as usize).map_or_else(String::new, series_name)
+/// A sample's time and series, for a message.
+fn place(samples: &Samples, time_ms: i64, series: u32) -> String {
+    let name = samples.keys.get(series as usize).map_or_else(String::new, series_name);
+    format!("{} ({name})", time_text(time_ms))
 }
 
 /// A series as Prometheus writes it: `name{label="value"}`.

@@ -24,7 +24,7 @@ pub enum SeriesError {
     NoStep,
     /// The time from the first to the last sample, or the number of rows, asks for more memory than allowed.
     #[error(
-        "{rows} rows × {steps} steps of {step_ms} ms are more than {max_cells} cells: samples reach from {first_time} ({first}) to {last_time} ({last})"
+        "{rows} rows × {steps} steps of {step_ms} ms are more than {max_cells} cells: samples reach from {first} to {last}"
     )]
     TooLarge {
         /// Rows.
@@ -35,13 +35,9 @@ pub enum SeriesError {
         step_ms: i64,
         /// The bound broken.
         max_cells: usize,
-        /// Time of the first sample.
-        first_time: String,
-        /// Series of the first sample.
+        /// Time and series of the first sample.
         first: String,
-        /// Time of the last sample.
-        last_time: String,
-        /// Series of the last sample.
+        /// Time and series of the last sample.
         last: String,
     },
     /// Columns of different lengths, or a row of a series that is not listed.

@@ -1,8 +1,9 @@
 //! Samples in any order into one series at a time, in time order, with next to no memory of its own.
 //!
-//! Samples that already stand together by series are read where they are. Others are gathered in batches of
-//! [`BATCHES`]th parts: each batch reads the `series` column once and copies only its own samples, so that the copies
-//! stay far below the input. Only a series that is out of order, or measured twice at one instant, is copied and sorted.
+//! Samples that already stand together by series are read where they are. Others are found in batches of
+//! [`BATCHES`]th parts: each batch reads the `series` column once and notes the rows of its own samples, so that the notes
+//! stay far below the input. Only a series that is scattered, out of order, or measured twice at one instant is copied, and
+//! only while it is read.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use super::SeriesError;
 use crate::domain::Samples;
 use crate::domain::series::RowQuality;
 
-/// Parts that scattered samples are gathered in. Memory for copies is 16 bytes · samples / `BATCHES` a thread, time is
+/// Parts that scattered samples are found in. Memory for the notes is 4 bytes · samples / `BATCHES` a thread, time is
 /// `BATCHES` readings of 4 bytes a sample.
 const BATCHES: usize = 32;
 
@@ -38,7 +39,7 @@ pub(super) struct Track<'a> {
     pub(super) quality: RowQuality,
 }
 
-/// Room for the series that must be sorted.
+/// Room for one series that must be copied.
 #[derive(Default)]
 pub(super) struct SortRoom {
     pairs: Vec<(i64, f64)>,
@@ -49,14 +50,14 @@ pub(super) struct SortRoom {
 /// The samples of some series, each in one piece in the order read.
 pub(super) struct Batch<'a> {
     gatherer: &'a Gatherer<'a>,
-    copied: Option<Copied>,
+    scattered: Option<Scattered>,
 }
 
-struct Copied {
-    /// Where each series of the batch begins, by its place in the batch.
+/// Rows of the samples, series by series.
+struct Scattered {
+    /// The part of `rows` of each series of the batch, sorted by series.
     places: Vec<(u32, Range<usize>)>,
-    timestamps_ms: Vec<i64>,
-    values: Vec<f64>,
+    rows: Vec<u32>,
 }
 
 impl<'a> Gatherer<'a> {
@@ -72,6 +73,9 @@ impl<'a> Gatherer<'a> {
                 samples.series.len(),
                 samples.timestamps_ms.len()
             )));
+        }
+        if u32::try_from(rows).is_err() {
+            return Err(SeriesError::Inconsistent(format!("{rows} rows are more than 2^32")));
         }
         let mut counts = vec![0; keys];
         let mut starts = vec![0; keys];
@@ -103,86 +107,94 @@ impl<'a> Gatherer<'a> {
 
     /// The samples of these series, which are all different.
     pub(super) fn batch(&'a self, series: &[u32]) -> Batch<'a> {
-        Batch { gatherer: self, copied: self.starts.is_none().then(|| self.copy(series)) }
+        Batch { gatherer: self, scattered: self.starts.is_none().then(|| self.find(series)) }
     }
 
-    fn copy(&self, series: &[u32]) -> Copied {
+    /// The rows of these series, in one reading of the column.
+    fn find(&self, series: &[u32]) -> Scattered {
         let mut places: Vec<_> = series.iter().map(|&s| (s, 0..0)).collect();
         places.sort_unstable_by_key(|(s, _)| *s);
-        let mut cursors = vec![usize::MAX; self.counts.len()];
+        let mut cursors = vec![UNUSED; self.counts.len()];
         let mut total = 0;
         for (series, place) in &mut places {
             let count = self.count(*series);
             *place = total..total + count;
-            cursors[*series as usize] = total;
+            cursors[*series as usize] = total as u32;
             total += count;
         }
-        let mut timestamps_ms = vec![0; total];
-        let mut values = vec![0.0; total];
-        for (row, &series) in self.samples.series.iter().enumerate() {
+        let mut rows = vec![0; total];
+        for (row, &series) in (0..).zip(&self.samples.series) {
             let cursor = &mut cursors[series as usize];
-            if *cursor != usize::MAX {
-                timestamps_ms[*cursor] = self.samples.timestamps_ms[row];
-                values[*cursor] = self.samples.values[row];
+            if *cursor != UNUSED {
+                rows[*cursor as usize] = row;
                 *cursor += 1;
             }
         }
-        Copied { places, timestamps_ms, values }
+        Scattered { places, rows }
     }
 }
 
 impl Batch<'_> {
     /// One series of the batch in time order; empty for a series that is not in it.
     pub(super) fn track<'t>(&'t self, series: u32, room: &'t mut SortRoom) -> Track<'t> {
-        let (timestamps_ms, values) = self.as_read(series);
-        tidy(timestamps_ms, values, room)
-    }
-
-    fn as_read(&self, series: u32) -> (&[i64], &[f64]) {
-        let Some(copied) = &self.copied else {
-            let samples = self.gatherer.samples;
+        let samples = self.gatherer.samples;
+        room.timestamps_ms.clear();
+        room.values.clear();
+        if let Some(Scattered { places, rows }) = &self.scattered {
+            let place = places.binary_search_by_key(&series, |(s, _)| *s).map_or(0..0, |i| places[i].1.clone());
+            for &row in &rows[place] {
+                room.timestamps_ms.push(samples.timestamps_ms[row as usize]);
+                room.values.push(samples.values[row as usize]);
+            }
+        } else {
             let start = self.gatherer.starts.as_ref().map_or(0, |starts| starts[series as usize]);
             let range = start..start + self.gatherer.count(series);
-            return (&samples.timestamps_ms[range.clone()], &samples.values[range]);
-        };
-        match copied.places.binary_search_by_key(&series, |(s, _)| *s) {
-            Ok(i) => {
-                let range = copied.places[i].1.clone();
-                (&copied.timestamps_ms[range.clone()], &copied.values[range])
+            let (timestamps_ms, values) = (&samples.timestamps_ms[range.clone()], &samples.values[range]);
+            if in_order(timestamps_ms) {
+                let quality = RowQuality { samples: values.len(), ..RowQuality::default() };
+                return Track { timestamps_ms, values, quality };
             }
-            Err(_) => (&[], &[]),
+            room.timestamps_ms.extend_from_slice(timestamps_ms);
+            room.values.extend_from_slice(values);
         }
+        let quality = room.tidy();
+        Track { timestamps_ms: &room.timestamps_ms, values: &room.values, quality }
     }
 }
 
-/// Sorts by time, the last read of each instant, copying only where that changes something.
-fn tidy<'t>(timestamps_ms: &'t [i64], values: &'t [f64], room: &'t mut SortRoom) -> Track<'t> {
-    let mut quality = RowQuality { samples: values.len(), ..RowQuality::default() };
-    if timestamps_ms.is_sorted_by(|a, b| a < b) {
-        return Track { timestamps_ms, values, quality };
-    }
-    let mut newest = i64::MIN;
-    for &time in timestamps_ms {
-        quality.out_of_order += usize::from(time < newest);
-        newest = newest.max(time);
-    }
-    room.pairs.clear();
-    room.pairs.extend(timestamps_ms.iter().copied().zip(values.iter().copied()));
-    room.pairs.sort_by_key(|(time, _)| *time);
-    room.timestamps_ms.clear();
-    room.values.clear();
-    for &(time, value) in &room.pairs {
-        if room.timestamps_ms.last() == Some(&time) {
-            quality.duplicates += 1;
-            if let Some(last) = room.values.last_mut() {
-                *last = value;
-            }
-        } else {
-            room.timestamps_ms.push(time);
-            room.values.push(value);
+fn in_order(timestamps_ms: &[i64]) -> bool {
+    timestamps_ms.is_sorted_by(|a, b| a < b)
+}
+
+impl SortRoom {
+    /// Sorts by time and keeps the last read of each instant.
+    fn tidy(&mut self) -> RowQuality {
+        let mut quality = RowQuality { samples: self.values.len(), ..RowQuality::default() };
+        if in_order(&self.timestamps_ms) {
+            return quality;
         }
+        let mut newest = i64::MIN;
+        for &time in &self.timestamps_ms {
+            quality.out_of_order += usize::from(time < newest);
+            newest = newest.max(time);
+        }
+        self.pairs.clear();
+        self.pairs.extend(self.timestamps_ms.drain(..).zip(self.values.drain(..)));
+        self.pairs.sort_by_key(|(time, _)| *time);
+        for &(time, value) in &self.pairs {
+            match (self.timestamps_ms.last(), self.values.last_mut()) {
+                (Some(last), Some(kept)) if *last == time => {
+                    quality.duplicates += 1;
+                    *kept = value;
+                }
+                _ => {
+                    self.timestamps_ms.push(time);
+                    self.values.push(value);
+                }
+            }
+        }
+        quality
     }
-    Track { timestamps_ms: &room.timestamps_ms, values: &room.values, quality }
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl Group<'_> {
                 Signal::LatencyMeanSeconds => self.weighted_mean(series, pods),
                 _ => maximum(&pod_rows),
             };
-            rows.push((signal, self.quality(series, pods, &values), values));
+            rows.push((signal, quality(series, pods, &values), values));
         }
         let has_ready = self.whole.contains_key(&Signal::Ready) || self.pods.contains_key(&Signal::Ready);
         let measured = [Signal::CpuCores, Signal::MemoryBytes, Signal::RequestsPerSecond];
@@ -91,8 +91,8 @@ impl Group<'_> {
                 .iter()
                 .map(|(_, i)| series.values.row(*i).iter().map(|v| if v.is_nan() { f64::NAN } else { 1.0 }).collect())
                 .collect();
-            let values = sum(&ones.iter().map(|v| ArrayView1::from(v)).collect::<Vec<_>>());
-            rows.push((Signal::Ready, self.quality(series, pods, &values), values));
+            let values = sum(&ones.iter().map(ArrayView1::from).collect::<Vec<_>>());
+            rows.push((Signal::Ready, quality(series, pods, &values), values));
         }
         rows
     }
@@ -118,19 +118,19 @@ impl Group<'_> {
             })
             .collect()
     }
+}
 
-    /// What happened to the samples of all pods together.
-    fn quality(&self, series: &Series, pods: &[(&str, usize)], values: &[f64]) -> RowQuality {
-        let mut all = RowQuality { gap_cells: gap_cells(values), ..RowQuality::default() };
-        for (_, i) in pods {
-            let one = series.rows[*i].quality;
-            all.samples += one.samples;
-            all.resets += one.resets;
-            all.duplicates += one.duplicates;
-            all.out_of_order += one.out_of_order;
-        }
-        all
+/// What happened to the samples of all pods together.
+fn quality(series: &Series, pods: &[(&str, usize)], values: &[f64]) -> RowQuality {
+    let mut all = RowQuality { gap_cells: gap_cells(values), ..RowQuality::default() };
+    for (_, i) in pods {
+        let one = series.rows[*i].quality;
+        all.samples += one.samples;
+        all.resets += one.resets;
+        all.duplicates += one.duplicates;
+        all.out_of_order += one.out_of_order;
     }
+    all
 }
 
 /// The sum by cell, short holes bridged where another row is measured.
