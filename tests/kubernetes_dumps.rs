@@ -1,5 +1,7 @@
 //! Dumps of real API servers, read from `../shared/data/kubernetes` where that folder is there.
 
+#![expect(clippy::print_stderr, reason = "a test that is skipped says why, and a timed one how long it took")]
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

@@ -128,6 +128,11 @@ pub enum Quantity {
         /// Group.
         group: usize,
     },
+    /// Pods that must leave nodes of a pool that are given back.
+    Displaced {
+        /// Pool.
+        pool: usize,
+    },
     /// Pods of a group without a node.
     Unplaced {
         /// Group.

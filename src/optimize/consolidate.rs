@@ -4,12 +4,13 @@
 use super::instance::Standing;
 use super::occupancy::Occupancy;
 use super::place::quota_left;
+use super::round::Guide;
 
 /// Empties and swaps nodes until nothing more is gained.
-pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() -> bool) {
+pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_time: &dyn Fn() -> bool) {
     loop {
         let mut gained = false;
-        for node in candidates(occupancy) {
+        for node in candidates(occupancy, guide) {
             if out_of_time() {
                 return;
             }
@@ -22,16 +23,17 @@ pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() 
     }
 }
 
-/// Open nodes that may go, those that are dearest for what is on them first.
-fn candidates(occupancy: &Occupancy<'_>) -> Vec<usize> {
+/// Open nodes that may go, those first that save most beyond what the room their pods take elsewhere is worth: drains
+/// and moves are scarce, so they go where they pay.
+fn candidates(occupancy: &Occupancy<'_>, guide: &Guide) -> Vec<usize> {
     let mut nodes: Vec<(f64, usize)> = (0..occupancy.nodes.len())
         .filter(|n| may_go(occupancy, *n))
         .map(|n| {
-            let load: f64 = occupancy.nodes[n].pods.iter().map(|p| occupancy.size_of(&occupancy.pods[*p].demand)).sum();
-            (load / saving(occupancy, n).max(1e-12), n)
+            let worth: f64 = placed_pods(occupancy, n).into_iter().map(|p| guide.worth(occupancy, p)).sum();
+            (saving(occupancy, n) - worth, n)
         })
         .collect();
-    nodes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    nodes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     nodes.into_iter().map(|(_, n)| n).collect()
 }
 

@@ -408,7 +408,8 @@ impl<'a> Question<'a> {
         };
         let labelled = rules.pod_affinity.iter().all(|term| domain(term).is_some());
         let near = rules.pod_affinity.iter().all(|term| domain(term).is_some_and(|d| self.near.contains(&d)));
-        if !labelled || !near && !(self.near.is_empty() && self.founds) {
+        let first = self.near.is_empty() && self.founds;
+        if !labelled || !(near || first) {
             return Some(Reason::PodAffinity);
         }
         if rules.pod_anti_affinity.iter().any(|term| domain(term).is_some_and(|d| self.forbidden.contains(&d))) {

@@ -263,6 +263,51 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Pods on nodes that are given back must move or go: giving back `d` nodes of a pool displaces at least what the
+    /// `d` emptiest of them hold, a convex function of `d` that one row for each step of it bounds from below.
+    fn displacements(&mut self, all_moves: &[(usize, f64)]) {
+        let instance = self.instance;
+        let mut placed_on: BTreeMap<usize, u32> = BTreeMap::new();
+        for pod in instance.pods.iter().filter(|p| p.group.is_some()) {
+            if let Some(node) = pod.node {
+                *placed_on.entry(node).or_insert(0) += 1;
+            }
+        }
+        let mut terms: Vec<(usize, f64)> = all_moves.iter().map(|(v, _)| (*v, -1.0)).collect();
+        let mut right = 0.0;
+        for (index, group) in instance.groups.iter().enumerate().filter(|(_, g)| g.running > g.fixed) {
+            let existing = group.pods.len() as u32;
+            let (chosen, constant) = self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
+            terms.extend(chosen.into_iter().map(|(v, a)| (v, -a)));
+            right += constant;
+        }
+        let mut any = false;
+        for (index, pool) in self.pools.iter().enumerate().filter(|(_, p)| p.elastic && !p.purchasable) {
+            let mut counts: Vec<u32> = pool.nodes.iter().map(|n| placed_on.get(n).copied().unwrap_or(0)).collect();
+            counts.sort_unstable();
+            let most: u32 = counts.iter().sum();
+            let Some(nodes) = self.find(Quantity::Nodes { pool: index }).filter(|_| most > 0) else { continue };
+            let displaced = self.variable(Quantity::Displaced { pool: index }, 0.0, f64::from(most), false, 0.0);
+            terms.push((displaced, 1.0));
+            any = true;
+            let (mut before, mut steepest) = (0_u32, 0_u32);
+            for (given_back, count) in counts.iter().enumerate() {
+                // displaced ≥ before + count · (standing − nodes − given_back), where the slope changes.
+                if *count > steepest {
+                    let slope = f64::from(*count);
+                    let row = vec![(displaced, 1.0), (nodes, slope)];
+                    let right = f64::from(before) + slope * (counts.len() - given_back) as f64;
+                    self.row(format!("displaced/{}/{given_back}", pool.name), row, Sense::AtLeast, right);
+                    steepest = *count;
+                }
+                before += count;
+            }
+        }
+        if any {
+            self.row("displaced".to_owned(), terms, Sense::AtMost, right);
+        }
+    }
+
     /// Moves, drains and the budgets on them.
     fn changes(&mut self) {
         let instance = self.instance;
@@ -322,6 +367,7 @@ impl<'a> Model<'a> {
                 }
             }
         }
+        self.displacements(&all_moves);
         let limited = |model: &mut Self, name: String, terms: Vec<(usize, f64)>, sense, right: f64, unit: &str| {
             if !terms.is_empty() {
                 let row = model.row(name.clone(), terms, sense, right);

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::catalog::CapacityType;
 use crate::domain::problem::{Problem, Quantity};
 
 use super::instance::Instance;
 use super::occupancy::Occupancy;
 use super::pools::Pool;
+use super::sites::estimate_price;
 
 /// What the program says to do, for placing on concrete nodes to follow.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +32,7 @@ impl Guide {
         values: &[f64],
         row_prices: &[f64],
     ) -> Self {
-        let mut guide = Self { choices: unchanged(instance), ..Self::default() };
+        let mut guide = Self { choices: unchanged(instance), worth: estimated_worth(instance), ..Self::default() };
         let mut chosen: BTreeMap<usize, f64> = BTreeMap::new();
         for (variable, value) in problem.variables.iter().zip(values) {
             let count = (value + 1e-6).floor().max(0.0) as u32;
@@ -71,6 +73,19 @@ impl Guide {
         // Never nothing: a pod the relaxation places for free still wants its room.
         priced + 1e-3 * occupancy.size_of(&state.demand)
     }
+}
+
+/// What a pod's room would cost at the policy's estimates, by (group, size): the worth until the relaxation knows better.
+fn estimated_worth(instance: &Instance<'_>) -> BTreeMap<(usize, usize), f64> {
+    let mut worth = BTreeMap::new();
+    for (index, group) in instance.groups.iter().enumerate() {
+        for ((_, size), demand) in &group.demands {
+            let demand = instance.named(demand);
+            let price = estimate_price(&demand, CapacityType::OnDemand, &instance.policy.planning);
+            worth.insert((index, *size), price);
+        }
+    }
+    worth
 }
 
 /// The options that change nothing, or come nearest to it in replicas.

@@ -29,7 +29,7 @@ use super::{Progress, Stage};
 const OPTIMAL_GAP: f64 = 1e-6;
 
 /// Integers beyond which the whole program is not tried as one.
-const MOST_INTEGERS: usize = 60_000;
+const MOST_INTEGERS: usize = 10_000;
 
 /// Rounds of giving a group that does not fit a smaller choice.
 const MOST_RETREATS: usize = 12;
@@ -183,7 +183,7 @@ fn placed<'a>(
         }
         buy_greedily(&mut state, guide, out_of_time);
         if !out_of_time() {
-            consolidate(&mut state, out_of_time);
+            consolidate(&mut state, guide, out_of_time);
         }
         let homeless = state.waiting().into_iter().filter_map(|p| state.pods[p].group).collect();
         if best.as_ref().is_none_or(|b| state.cost().total() < b.cost().total()) {

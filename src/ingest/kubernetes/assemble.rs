@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::rules::{LabelSelector, Labels, NodeSelectorTerm, Operator, Requirement};
+use crate::domain::rules::{HOSTNAME_LABEL, LabelSelector, Labels, NodeSelectorTerm, Operator, Requirement};
 use crate::domain::snapshot::{Pod, PodTemplate, Service, Snapshot, Workload, WorkloadId};
 
 use super::inventory::Inventory;
@@ -29,7 +29,7 @@ pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
         let workload = owner.unwrap_or_else(|| id(&name.namespace, "Pod", &name.name));
         let mut template = complete(&inventory, draft.template, &workload, &label, &mut warnings);
         if draft.mirror {
-            template.rules.node_affinity = draft.node.as_deref().map(only_node);
+            template.rules.node_affinity = draft.node.as_deref().map(|node| only_node(&inventory, node));
         }
         let template = templates.intern(template);
         let tally = tallies.entry(workload.clone()).or_default();
@@ -162,10 +162,16 @@ fn complete(
     template
 }
 
-/// A node affinity that only the named node meets.
-fn only_node(name: &str) -> Vec<NodeSelectorTerm> {
-    let named = Requirement { key: "metadata.name".to_owned(), operator: Operator::In, values: vec![name.to_owned()] };
-    vec![NodeSelectorTerm { expressions: Vec::new(), fields: vec![named] }]
+/// A node affinity that only the named node meets: by its host name, as an owner would write it, where it has one.
+fn only_node(inventory: &Inventory, name: &str) -> Vec<NodeSelectorTerm> {
+    let is = |key: &str, value: &str| {
+        vec![Requirement { key: key.to_owned(), operator: Operator::In, values: vec![value.to_owned()] }]
+    };
+    let host = inventory.nodes.get(name).and_then(|node| node.labels.get(HOSTNAME_LABEL));
+    vec![match host {
+        Some(host) => NodeSelectorTerm { expressions: is(HOSTNAME_LABEL, host), fields: Vec::new() },
+        None => NodeSelectorTerm { expressions: Vec::new(), fields: is("metadata.name", name) },
+    }]
 }
 
 /// Distinct templates by number.

@@ -65,7 +65,7 @@ impl Inventory {
             }
             Draft::Namespace(labels) => self.namespaces.insert(name.name, labels).is_some(),
             Draft::Claim(claim) => self.volumes.claims.insert(name, claim).is_some(),
-            Draft::Volume(volume) => self.volumes.volumes.insert(name.name, volume).is_some(),
+            Draft::Volume(volume) => self.volumes.persistent.insert(name.name, volume).is_some(),
             Draft::StorageClass(class) => self.volumes.classes.insert(name.name, class).is_some(),
             Draft::Ignored => {
                 *self.ignored_kinds.entry(kind).or_default() += 1;

@@ -69,6 +69,9 @@ pub fn snapshot(sources: &[Source]) -> Result<Snapshot, InputError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -153,13 +156,16 @@ mod tests {
             let message = refused(open.repeat(100_000));
             assert!(message.contains("recursion limit exceeded"), "{message}");
         }
-        let indented: String = (0..5000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+        let mut indented = String::new();
+        for i in 0..5000 {
+            writeln!(indented, "{}a:", " ".repeat(i)).unwrap();
+        }
         let flow = format!("a: {}", "[".repeat(100_000));
         let block = format!("- {}", "- ".repeat(100_000));
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for i in 1..12 {
             let alias = vec![format!("*a{}", i - 1); 10].join(",");
-            bomb.push_str(&format!("a{i}: &a{i} [{alias}]\n"));
+            writeln!(bomb, "a{i}: &a{i} [{alias}]").unwrap();
         }
         for text in [indented, flow, block, bomb] {
             let message = refused(text);
@@ -257,14 +263,15 @@ mod tests {
 
     #[test]
     fn a_static_pod_is_part_of_its_node() {
-        let text = r#"{"kind":"Node","metadata":{"name":"n"},"status":{"allocatable":{"cpu":"1","pods":"9"}}}
+        let text = r#"{"kind":"Node","metadata":{"name":"n","labels":{"kubernetes.io/hostname":"h"}}}
             {"kind":"Pod","metadata":{"name":"proxy-n","namespace":"kube-system","annotations":{"kubernetes.io/config.mirror":"x"},
             "ownerReferences":[{"controller":true,"kind":"Node","name":"n","apiVersion":"v1","uid":"u"}]},
             "spec":{"nodeName":"n","containers":[]}}"#;
         let snapshot = snapshot(&[source(text)]).unwrap();
         assert!(snapshot.workloads[0].daemon && snapshot.pods[0].do_not_evict);
         let rules = &snapshot.templates[0].rules;
-        assert!(rules.selects_node("n", &Default::default()) && !rules.selects_node("m", &Default::default()));
+        let on_host = |host: &str| BTreeMap::from([("kubernetes.io/hostname".to_owned(), host.to_owned())]);
+        assert!(rules.selects_node("n", &on_host("h")) && !rules.selects_node("m", &on_host("m")));
     }
 
     #[test]

@@ -104,10 +104,11 @@ pub(super) fn add_tolerations<'k>(
 
 /// A pod, before its workload is known.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as in the domain's pod")]
 pub(super) struct PodDraft {
     pub uid: String,
     pub owner: Option<Owner>,
-    /// Value of the label that names its ReplicaSet's revision.
+    /// Value of the label that names the revision of what made it.
     pub template_hash: Option<String>,
     pub template: TemplateDraft,
     pub node: Option<String>,

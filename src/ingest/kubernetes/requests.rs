@@ -102,7 +102,7 @@ fn pod_level(spec: &PodSpec, running: &Running<'_>, pod: &mut PodResources) -> R
         }
         pod.limits.set(name, limit);
     }
-    let requests = running.effective(requests, running.pod_actual()?, running.pod_allocated()?);
+    let requests = running.effective(requests, running.pod_actual()?, &running.pod_allocated()?);
     for (name, amount) in requests.iter().filter(|(name, _)| is_pod_level(name)) {
         pod.requests.set(name, amount);
     }
@@ -128,11 +128,11 @@ impl<'a> Running<'a> {
     }
 
     /// While a resize is under way the largest of desired, actual and allocated is reserved.
-    fn effective(&self, desired: Resources, actual: Option<Resources>, allocated: Resources) -> Resources {
+    fn effective(&self, desired: Resources, actual: Option<Resources>, allocated: &Resources) -> Resources {
         let Some(actual) = actual else { return desired };
         let mut largest = if self.infeasible { Resources::default() } else { desired };
         largest.raise_to(&actual);
-        largest.raise_to(&allocated);
+        largest.raise_to(allocated);
         largest
     }
 
@@ -144,7 +144,7 @@ impl<'a> Running<'a> {
         let actual = amounts(resources.requests.as_ref(), format_args!("{}", in_status("resources.requests")))?;
         let allocated =
             amounts(status.allocated_resources.as_ref(), format_args!("{}", in_status("allocatedResources")))?;
-        Ok(self.effective(desired, Some(actual), allocated))
+        Ok(self.effective(desired, Some(actual), &allocated))
     }
 
     fn container_status(&self, name: &str) -> Option<&'a ContainerStatus> {

@@ -27,7 +27,7 @@ const PAST: [&str; 11] = [
 pub(super) fn newest_ms(object: &Value) -> Option<i64> {
     let newest = |field| object.get(field).and_then(newest_text);
     let text = newest("metadata").max(newest("status"))?;
-    text.parse::<k8s_openapi::jiff::Timestamp>().ok().map(|t| t.as_millisecond())
+    text.parse::<k8s_openapi::jiff::Timestamp>().ok().map(k8s_openapi::jiff::Timestamp::as_millisecond)
 }
 
 /// Times are compared as texts: the API server writes all of them in UTC with the same digits, and whole seconds

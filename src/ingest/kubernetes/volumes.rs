@@ -101,7 +101,7 @@ fn one_of(key: &str, values: Vec<String>) -> NodeSelectorTerm {
 #[derive(Debug, Default)]
 pub(super) struct Volumes {
     pub claims: BTreeMap<Name, ClaimDraft>,
-    pub volumes: BTreeMap<String, VolumeDraft>,
+    pub persistent: BTreeMap<String, VolumeDraft>,
     pub classes: BTreeMap<String, StorageClassDraft>,
 }
 
@@ -118,7 +118,7 @@ impl Volumes {
                 .to_owned());
         };
         if let Some(volume) = &claim.volume {
-            return self.volumes.get(volume).map(|v| v.affinity.clone()).ok_or_else(|| {
+            return self.persistent.get(volume).map(|v| v.affinity.clone()).ok_or_else(|| {
                 "claims a PersistentVolume that is not in the input; it is taken to be reachable from every node"
                     .to_owned()
             });

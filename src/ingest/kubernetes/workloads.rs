@@ -50,7 +50,7 @@ pub(super) fn deployment(
     Ok(WorkloadDraft { replicas: Some(count(spec.replicas.unwrap_or(1), "spec.replicas")?), ..draft })
 }
 
-/// Reads a StatefulSet.
+/// Reads a `StatefulSet`.
 pub(super) fn stateful_set(
     object: apps::v1::StatefulSet,
     name: &Name,
@@ -61,7 +61,7 @@ pub(super) fn stateful_set(
     Ok(WorkloadDraft { replicas: Some(count(spec.replicas.unwrap_or(1), "spec.replicas")?), ..draft })
 }
 
-/// Reads a ReplicaSet.
+/// Reads a `ReplicaSet`.
 pub(super) fn replica_set(
     object: apps::v1::ReplicaSet,
     name: &Name,
@@ -72,7 +72,7 @@ pub(super) fn replica_set(
     Ok(WorkloadDraft { replicas: Some(count(spec.replicas.unwrap_or(1), "spec.replicas")?), ..draft })
 }
 
-/// Reads a DaemonSet. Its template tolerates what the DaemonSet controller makes its pods tolerate.
+/// Reads a `DaemonSet`. Its template tolerates what the `DaemonSet` controller makes its pods tolerate.
 pub(super) fn daemon_set(
     object: apps::v1::DaemonSet,
     name: &Name,
@@ -115,7 +115,7 @@ pub(super) fn job(
     Ok(WorkloadDraft { replicas: Some(wanted), finished, ..draft })
 }
 
-/// Reads a CronJob: it wants no pods itself; its Jobs do.
+/// Reads a `CronJob`: it wants no pods itself; its Jobs do.
 pub(super) fn cron_job(
     object: batch::v1::CronJob,
     name: &Name,

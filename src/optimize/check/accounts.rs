@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::Menu;
 use crate::domain::plan::PlacementState;
 use crate::domain::snapshot::{Pod, WorkloadId};
+use crate::domain::{Menu, MenuEntry};
 
 use super::after::{After, AfterWorkload, same_requests};
 use super::{Given, Violation};
@@ -72,9 +72,9 @@ fn replicas(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation
         let key = (pod.namespace.as_str(), pod.name.as_str());
         tally.now += u32::from(!pod.deleting);
         tally.removed += u32::from(removed.contains(&key) && !pod.deleting);
-        // A pod on a node outside the snapshot stays there and is one of the replicas.
-        let stays_elsewhere = after.is_elsewhere(pod) && !removed.contains(&key) && !placed.contains(&key);
-        tally.placed += u32::from(stays_elsewhere);
+        // A pod on a node outside the snapshot is one of the replicas, whether the plan names it or not.
+        let unnamed = after.is_elsewhere(pod) && !removed.contains(&key) && !placed.contains(&key);
+        tally.elsewhere += u32::from(unnamed);
     }
     for (workload, tally) in after.workloads.iter().zip(tallies) {
         if workload.now.daemon {
@@ -83,7 +83,9 @@ fn replicas(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation
         let replicas = workload.replicas();
         let total = tally.placed.saturating_add(workload.unplaced);
         // A pod that is being deleted may be counted until it is gone.
-        if replicas != total && replicas != total - tally.leaving {
+        let least = total - tally.leaving;
+        let most = total.saturating_add(tally.elsewhere);
+        if !(least..=most).contains(&replicas) {
             violations.push(Violation::ReplicaCount {
                 workload: workload.label.clone(),
                 replicas,
@@ -110,34 +112,57 @@ struct Tally {
     placed: u32,
     /// Those of them that are being deleted.
     leaving: u32,
+    /// Pods that stay on nodes outside the snapshot.
+    elsewhere: u32,
     removed: u32,
 }
 
 /// Every choice is on the workload's menu, or is what stands where there is none.
 fn choices(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let menus: BTreeMap<&WorkloadId, &Menu> = given.menus.iter().map(|m| (&m.workload, m)).collect();
+    let mut pods: BTreeMap<&WorkloadId, Standing> = BTreeMap::new();
+    for pod in given.snapshot.pods.iter().filter(|pod| !pod.deleting) {
+        let standing = pods.entry(&pod.workload).or_default();
+        standing.all += 1;
+        standing.pinned += u32::from(pod.do_not_evict && after.is_bound(pod));
+    }
     for workload in &after.workloads {
         let Some(plan) = workload.plan else { continue };
-        match menus.get(&workload.now.id) {
-            Some(menu) => {
-                let chosen = |e: &crate::domain::MenuEntry| {
-                    e.replicas == plan.replicas && same_requests(&e.requests, &plan.requests)
-                };
-                if !menu.entries.iter().any(chosen) {
-                    violations.push(Violation::NotOnMenu { workload: workload.label.clone(), replicas: plan.replicas });
-                }
+        let standing = pods.get(&workload.now.id).copied().unwrap_or_default();
+        let unchanged = !workload.is_resized() && keeps_replicas(workload, standing);
+        let chosen = |e: &MenuEntry| e.replicas == plan.replicas && same_requests(&e.requests, &plan.requests);
+        // A menu that would take away pods that must stay is none.
+        let menu = menus.get(&workload.now.id).filter(|m| m.entries.iter().any(|e| e.replicas >= standing.pinned));
+        match menu {
+            Some(menu) if menu.entries.iter().any(chosen) => {}
+            Some(_) if unchanged && !workload.now.scalable => {}
+            Some(_) => {
+                violations.push(Violation::NotOnMenu { workload: workload.label.clone(), replicas: plan.replicas })
             }
-            None if is_changed(workload) => {
-                violations.push(Violation::ChangedWithoutMenu { workload: workload.label.clone() });
-            }
-            None => {}
+            None if unchanged => {}
+            None => violations.push(Violation::ChangedWithoutMenu { workload: workload.label.clone() }),
         }
     }
 }
 
-/// A `DaemonSet`'s number of pods follows the nodes and is no choice.
-fn is_changed(workload: &AfterWorkload<'_>) -> bool {
-    workload.is_resized() || (!workload.now.daemon && workload.replicas() != workload.now.replicas)
+/// Pods of a workload now, without those being deleted.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    all: u32,
+    /// Those with a node that must not be evicted.
+    pinned: u32,
+}
+
+/// Whether the number of replicas is what stands. A `DaemonSet`'s follows the nodes; pods that nothing makes again, or
+/// that run to completion, are as many as there are; and pods that must stay are not taken away.
+fn keeps_replicas(workload: &AfterWorkload<'_>, standing: Standing) -> bool {
+    let replicas = workload.replicas();
+    let declared = workload.now.replicas;
+    let counts_itself = workload.now.batch || !workload.now.scalable || workload.now.template.is_none();
+    workload.now.daemon
+        || replicas == declared
+        || replicas == declared.max(standing.pinned)
+        || (counts_itself && replicas == standing.all)
 }
 
 /// Each node that a `DaemonSet` is for has its pod. A node that stands and has none now (it may be too full) is let

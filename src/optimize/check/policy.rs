@@ -66,8 +66,7 @@ fn quotas(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>)
         let Some(quota) = offer.quota else { continue };
         for zone in &offer.zones {
             let of_offer = |n: &&super::after::AfterNode<'_>| {
-                let name = n.now.map_or(n.plan.offer.as_str(), |now| now.instance_type.as_str());
-                name == offer.name && n.capacity_type == offer.capacity_type && n.zone == zone
+                n.plan.offer == offer.name && n.capacity_type == offer.capacity_type && n.zone == zone
             };
             let nodes = after.nodes.iter().filter(of_offer).count();
             let buys = after.nodes.iter().filter(of_offer).any(|n| n.now.is_none());
@@ -100,7 +99,7 @@ fn disruption(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violati
 fn bounds(workload: &AfterWorkload<'_>, target: &Target, violations: &mut Vec<Violation>) {
     let Some(plan) = workload.plan else { return };
     let replicas = plan.replicas;
-    if replicas != workload.now.replicas {
+    if workload.now.scalable && replicas != workload.now.replicas {
         let (min, max) = if target.scale_replicas {
             (target.min_replicas, target.max_replicas)
         } else {

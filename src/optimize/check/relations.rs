@@ -97,7 +97,7 @@ struct Judge<'a> {
     before: State<'a>,
 }
 
-impl<'a> Judge<'a> {
+impl Judge<'_> {
     fn name(&self, template: usize) -> String {
         self.names.get(&template).map(|name| (*name).to_owned()).unwrap_or_default()
     }

@@ -415,7 +415,7 @@ fn costs_are_recomputed_from_prices_and_policy() {
     pending.web().priority = 3000;
     assert!(near(cost(pending.clone()).unplaced, 400.0));
     pending.web().priority = i32::MAX;
-    assert!(near(cost(pending).unplaced, 100_000.0), "priority makes it a thousand times dearer at most");
+    assert!(near(cost(pending).unplaced, 100_100.0), "priority adds a thousand times the price at most");
 }
 
 /// Each smallest break, and the one message it must give.
