@@ -1,6 +1,5 @@
 //! Forecasts by size: one series, a hundred, and a fortnight of minutes. The error on what followed, over that of the
 //! seasonal naive forecast, is printed beside the time.
-#![expect(missing_docs, reason = "criterion's macro makes a public function")]
 #![expect(clippy::print_stdout, reason = "quality is printed beside time")]
 
 use std::hint::black_box;

@@ -41,7 +41,7 @@ pub fn backtest(forecasts: &[Forecast]) -> Backtest {
         .filter_map(|f| f.trust.fallback.as_deref())
         .for_each(|why| *fallbacks.entry(why).or_default() += 1);
     let mut fallbacks: Vec<(String, usize)> = fallbacks.into_iter().map(|(why, n)| (why.to_owned(), n)).collect();
-    fallbacks.sort_by(|a, b| b.1.cmp(&a.1));
+    fallbacks.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     Backtest {
         series: forecasts.len(),
         tested: tested.len(),
@@ -63,7 +63,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 fn mean_coverage(forecasts: &[&Forecast], of: fn(&Forecast) -> &Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let Some(first) = forecasts.iter().find(|f| !of(f).is_empty()) else { return Vec::new() };
     let level_mean = |level: f64| {
-        let at_level = |f: &&Forecast| of(f).iter().find(|(l, _)| *l == level).map(|(_, share)| *share);
+        let at_level = |f: &&Forecast| of(f).iter().find(|(l, _)| l.total_cmp(&level).is_eq()).map(|(_, share)| *share);
         mean(forecasts.iter().filter_map(at_level)).unwrap_or(f64::NAN)
     };
     of(first).iter().map(|&(level, _)| (level, level_mean(level))).collect()

@@ -23,7 +23,7 @@ pub fn to_csv(forecasts: &[Forecast]) -> String {
     for forecast in forecasts {
         let name = quoted(&name(forecast));
         for (h, mean) in forecast.mean.iter().enumerate() {
-            let at_ms = forecast.start_ms + forecast.step_ms * h as i64;
+            let at_ms = forecast.start_ms + forecast.step_ms * i64::try_from(h).unwrap_or(i64::MAX);
             let _ = write!(out, "{name},{},{mean}", instant(at_ms, numbered));
             for quantile in forecast.quantiles.column(h) {
                 let _ = write!(out, ",{quantile}");

@@ -87,14 +87,14 @@ pub(crate) fn combine(
     };
     let best_plain =
         plain.iter().filter_map(|&i| Some((i, error_of(&members[i].paths)?))).min_by(|a, b| a.1.total_cmp(&b.1));
-    if let (Some((plain, plain_error)), Some(error)) = (best_plain, error_of(&past)) {
-        if plain_error < CLEARLY_BETTER * error {
-            let mut weights = vec![0.0; members.len()];
-            weights[plain] = 1.0;
-            let paths = &members[plain].paths;
-            let (past, path) = paths.split_at(paths.len() - horizon);
-            return Combination { weights, path: path.to_vec(), past: past.to_vec() };
-        }
+    if let (Some((plain, plain_error)), Some(error)) = (best_plain, error_of(&past))
+        && plain_error < CLEARLY_BETTER * error
+    {
+        let mut weights = vec![0.0; members.len()];
+        weights[plain] = 1.0;
+        let paths = &members[plain].paths;
+        let (past, path) = paths.split_at(paths.len() - horizon);
+        return Combination { weights, path: path.to_vec(), past: past.to_vec() };
     }
     let weights = weights(&errors, None, smallest);
     let path = blend(windows.list.len() - 1, &weights);

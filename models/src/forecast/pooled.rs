@@ -46,7 +46,9 @@ impl Scaled {
         let fit = &z[..first_cut];
         let unit = super::scores::seasonal_scale(fit, season)?;
         let mean = fit.iter().sum::<f64>() / fit.len() as f64;
-        z.iter_mut().for_each(|v| *v = (*v - mean) / unit);
+        for v in &mut z {
+            *v = (*v - mean) / unit;
+        }
         z.iter().all(|v| v.is_finite()).then_some(Self { z, logs, mean, unit })
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn last_value(values: &[f64], windows: &Windows) -> Member {
 const LEVEL_WEIGHTS: [f64; 5] = [0.02, 0.1, 0.25, 0.5, 0.8];
 /// Weights of the trend, relative to the level's.
 const TREND_WEIGHT: f64 = 0.1;
-/// Share of the trend left after each step (Gardner and McKenzie 1985); the usual value of automatic ETS.
+/// Share of the trend left after each step (Gardner 1985, the damped trend); the usual value of automatic ETS.
 const DAMPING: f64 = 0.95;
 
 /// Exponential level (simple smoothing) and damped trend, each with its weight chosen before the first fit end.

@@ -204,9 +204,9 @@ mod tests {
     fn the_error_of_a_forecast_is_that_of_its_path() {
         let values: Vec<f64> = (0..200).map(load).collect();
         let mut state = State::initial(&values, &[24]);
-        values.iter().for_each(|&v| {
-            state.update(v, &START);
-        });
+        for &value in &values {
+            state.update(value, &START);
+        }
         let truth: Vec<f64> = (200..230).map(load).collect();
         let direct: f64 = state.forecast(30, &START).iter().zip(&truth).map(|(f, y)| (f - y).abs()).sum();
         assert!((state.absolute_error(&truth, &START) - direct).abs() < 1e-9);
