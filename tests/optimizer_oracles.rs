@@ -468,7 +468,7 @@ fn first_fit(case: &Case) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_bound_is_below_the_optimum_and_the_cost_is_not(case in case()) {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::Catalog;
-use crate::domain::menu::Menu;
+use crate::domain::menu::{Menu, MenuEntry};
 use crate::domain::policy::{Policy, Target};
 use crate::domain::resources::{PODS, Resources};
 use crate::domain::snapshot::{Pod, Snapshot, Workload, WorkloadId};
@@ -45,6 +45,8 @@ pub(super) enum Standing {
     Fixed,
     /// May go to another node, or go at all if its workload shrinks.
     Movable,
+    /// Runs on a node that the snapshot does not know: one of the replicas, and nothing else is known of it.
+    Elsewhere,
     /// Has no node.
     Waiting,
 }
@@ -70,8 +72,10 @@ pub(super) struct Group<'a> {
     pub(super) menu: Option<&'a Menu>,
     /// Its pods that exist (without those being deleted).
     pub(super) pods: Vec<usize>,
-    /// How many of them stay where they are.
+    /// How many of them stay where they are, those on unknown nodes included.
     pub(super) fixed: u32,
+    /// How many of them run on nodes that the snapshot does not know.
+    pub(super) elsewhere: u32,
     /// How many of them have a node.
     pub(super) running: u32,
     /// Template of pods to come; `None` where nothing tells.
@@ -110,6 +114,11 @@ impl Group<'_> {
         self.options.iter().map(|o| o.replicas).max().unwrap_or(0)
     }
 
+    /// How many of its pods stay on nodes that are known.
+    pub(super) fn pinned(&self) -> u32 {
+        self.fixed - self.elsewhere
+    }
+
     /// `Kind/name`.
     pub(super) fn label(&self) -> String {
         format!("{}/{}", self.id.kind, self.id.name)
@@ -134,7 +143,8 @@ impl<'a> Instance<'a> {
             if let Some(group) = group.and_then(|g| groups.get_mut(g)) {
                 group.pods.push(index);
                 group.running += u32::from(node.is_some());
-                group.fixed += u32::from(standing == Standing::Fixed);
+                group.fixed += u32::from(matches!(standing, Standing::Fixed | Standing::Elsewhere));
+                group.elsewhere += u32::from(standing == Standing::Elsewhere);
             }
             let demand = snapshot
                 .templates
@@ -195,10 +205,30 @@ pub(super) fn dense_demand(resources: &[&str], requests: &Resources) -> Amounts 
     resources.iter().map(|name| if *name == PODS { 1 } else { requests.get(name).max(0) }).collect()
 }
 
+/// What is asked for, without the pod slot and without zeros.
+fn asked(requests: &Resources) -> Resources {
+    Resources::of(requests.iter().filter(|(name, amount)| *name != PODS && *amount != 0))
+}
+
+/// Whether the target's bounds allow the entry; what stands is never out of bounds.
+fn within(target: &Target, entry: &MenuEntry, declared: u32, now: Option<Resources>) -> bool {
+    let replicas = entry.replicas == declared
+        || target.scale_replicas && (target.min_replicas..=target.max_replicas).contains(&entry.replicas);
+    let (then, now) = (asked(&entry.requests), now.unwrap_or_default());
+    let changed = then.iter().chain(now.iter()).map(|(name, _)| name).filter(|name| then.get(name) != now.get(name));
+    let allowed = |name: &str| {
+        target.resize_requests
+            && target.min_requests.0.get(name).is_none_or(|least| then.get(name) >= *least)
+            && target.max_requests.0.get(name).is_none_or(|most| then.get(name) <= *most)
+    };
+    replicas && changed.into_iter().all(allowed)
+}
+
 fn standing_of(pod: &Pod, node: Option<usize>, daemon: bool, batch: bool) -> Standing {
     match node {
         _ if daemon => Standing::Daemon,
         _ if pod.deleting => Standing::Leaving,
+        None if pod.node.is_some() => Standing::Elsewhere,
         None => Standing::Waiting,
         Some(_) if batch || pod.do_not_evict || pod.workload.kind == "Pod" => Standing::Fixed,
         Some(_) => Standing::Movable,
@@ -225,6 +255,7 @@ fn groups_of<'a>(
                 menu: menus.get(id).copied().filter(|m| !m.entries.is_empty()),
                 pods: Vec::new(),
                 fixed: 0,
+                elsewhere: 0,
                 running: 0,
                 template: workload.and_then(|w| w.template).filter(|t| *t < snapshot.templates.len()),
                 options: Vec::new(),
@@ -251,8 +282,13 @@ fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, resources: &[&str]
     let own_size = group.template.and_then(|t| snapshot.templates.get(t)).map(|t| &t.requests);
     match group.menu.filter(|_| !keeps_pods) {
         Some(menu) => {
-            for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| e.replicas >= group.fixed) {
-                let size = (own_size != Some(&entry.requests)).then(|| entry.requests.clone());
+            let may_choose = |entry: &MenuEntry| {
+                entry.replicas >= group.fixed
+                    && group.target.is_none_or(|target| within(target, entry, declared, own_size.map(asked)))
+            };
+            for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| may_choose(e)) {
+                let own = own_size.is_some_and(|own| asked(own) == asked(&entry.requests));
+                let size = (!own).then(|| entry.requests.clone());
                 let size = group.sizes.iter().position(|s| *s == size).unwrap_or_else(|| {
                     group.sizes.push(size);
                     group.sizes.len() - 1

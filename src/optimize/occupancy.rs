@@ -90,6 +90,11 @@ pub(super) struct Wish {
     moving: bool,
 }
 
+/// Whether a pod without a node is nothing to place: it is on its way out, or runs somewhere unknown.
+fn settled(standing: Standing) -> bool {
+    matches!(standing, Standing::Leaving | Standing::Elsewhere)
+}
+
 impl<'a> Occupancy<'a> {
     /// Standing nodes, without any pod.
     pub(super) fn empty(instance: &'a Instance<'a>, relations: &'a Relations, choices: Vec<usize>) -> Self {
@@ -404,6 +409,14 @@ impl<'a> Occupancy<'a> {
                 return false;
             }
             let site = &self.instance.sites[on.site];
+            let grows = |pod: &usize| {
+                let pod = &self.pods[*pod];
+                let now = pod.existing.map_or(0, |p| self.instance.pods[p].demand[resource]);
+                pod.origin != Some(node) || pod.demand[resource] > now
+            };
+            if on.pods.iter().any(grows) {
+                return true;
+            }
             let used_now: i64 = self
                 .pods
                 .iter()
@@ -423,7 +436,8 @@ impl<'a> Occupancy<'a> {
 
     /// Pods that are wanted and have no node.
     pub(super) fn waiting(&self) -> Vec<usize> {
-        (0..self.pods.len()).filter(|p| self.pods[*p].node.is_none() && !self.pods[*p].removed).collect()
+        let waits = |pod: &PodState| pod.node.is_none() && !pod.removed && !settled(pod.standing);
+        (0..self.pods.len()).filter(|p| waits(&self.pods[*p])).collect()
     }
 
     /// Cost of the state, in the checker's parts.
@@ -439,7 +453,7 @@ impl<'a> Occupancy<'a> {
             }
         }
         cost.risk = (0..self.choices.len()).filter_map(|g| self.choice(g)).map(|c| c.risk_cost_per_hour).sum();
-        for pod in self.pods.iter().filter(|p| !p.removed) {
+        for pod in self.pods.iter().filter(|p| !p.removed && !(p.node.is_none() && settled(p.standing))) {
             match (pod.origin, pod.node) {
                 (_, None) => cost.unplaced += instance.unplaced_price(pod.template),
                 (Some(origin), Some(node)) if origin != node => cost.change += self.move_price(pod),

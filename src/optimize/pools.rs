@@ -142,7 +142,7 @@ fn node_loads(instance: &Instance<'_>) -> Vec<NodeLoad> {
                     *room = room.saturating_sub(*amount);
                 }
             }
-            Standing::Leaving | Standing::Waiting => {}
+            Standing::Leaving | Standing::Waiting | Standing::Elsewhere => {}
             Standing::Fixed | Standing::Movable => {
                 loads[node].pods.push(index);
                 for (used, amount) in used[node].iter_mut().zip(&pod.demand) {

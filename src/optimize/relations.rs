@@ -130,11 +130,9 @@ impl Relations {
             for spread in rules.topology_spread.iter().filter(|s| s.hard) {
                 // As in kube-scheduler, an empty selector counts nobody here; the node still needs the label.
                 let who = match &spread.selector {
-                    Some(selector) if *selector != LabelSelector::default() => Who::Matching {
-                        namespaces: vec![&template.namespace],
-                        every_namespace: false,
-                        selector,
-                    },
+                    Some(selector) if *selector != LabelSelector::default() => {
+                        Who::Matching { namespaces: vec![&template.namespace], every_namespace: false, selector }
+                    }
                     _ => Who::Nobody,
                 };
                 relations.spread.push(SpreadRule {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::{Clock, StopRule};
 use crate::domain::menu::Menu;
-use crate::domain::plan::{CostParts, Plan, Stopped};
+use crate::domain::plan::{Plan, Stopped};
 use crate::domain::policy::Policy;
 use crate::domain::problem::Problem;
 use crate::domain::snapshot::Snapshot;
 
 use super::certificate;
+use super::check::{CheckReport, check};
 use super::consolidate::consolidate;
 use super::instance::Instance;
 use super::model;
@@ -132,7 +133,10 @@ pub(super) fn search(
         }
     }
     progress(report(Stage::Check, &candidates, Some(proof.bound)));
-    finish(&instance, catalog, &problem, &proof, &watch, &still, candidates)
+    let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
+    let mut plan = finish(&instance, &check, &problem, &proof, &watch, &still, candidates);
+    plan.certificate.prices = catalog.prices;
+    plan
 }
 
 /// States worth checking, cheapest first; among equals the earlier.
@@ -229,30 +233,32 @@ fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: std::collecti
 /// Checks the candidates, cheapest first, and certifies the first that passes.
 fn finish(
     instance: &Instance<'_>,
-    catalog: &Catalog,
+    check: &dyn Fn(&Plan) -> CheckReport,
     problem: &Problem,
     proof: &Proof,
     watch: &Watch<'_>,
     still: &Occupancy<'_>,
     candidates: Candidates<'_>,
 ) -> Plan {
-    let mut reasons = Reasons::new();
-    let (cost_now, broken_now) = (still.cost(), Vec::<String>::new());
+    let reasons = Reasons::new(instance);
+    let still_plan = plan_of(still, &reasons);
+    let CheckReport { violations: broken_now, cost: cost_now } = check(&still_plan);
     let now_feasible = broken_now.is_empty() && still.waiting().is_empty();
-    let mut chosen: Option<(Plan, CostParts, Vec<String>)> = None;
+    let mut chosen: Option<(Plan, CheckReport)> = None;
     for (_, state) in candidates.states {
-        let plan = plan_of(&state, &mut reasons);
-        let violations: Vec<String> = Vec::new();
-        let cost = state.cost();
-        let passes = violations.is_empty();
-        if passes || chosen.is_none() {
-            chosen = Some((plan, cost, violations));
+        let plan = plan_of(&state, &reasons);
+        let report = check(&plan);
+        let passes = report.violations.is_empty();
+        // Where nothing passes, the plan that breaks least is shown, and shown as infeasible.
+        if passes || chosen.as_ref().is_none_or(|(_, least)| report.violations.len() < least.violations.len()) {
+            chosen = Some((plan, report));
         }
         if passes {
             break;
         }
     }
-    let (mut plan, cost, violations) = chosen.unwrap_or_else(|| (plan_of(still, &mut reasons), cost_now, broken_now));
+    let (mut plan, CheckReport { violations, cost }) =
+        chosen.unwrap_or((still_plan, CheckReport { violations: broken_now, cost: cost_now }));
     let total = cost.total();
     let feasible = violations.is_empty();
     // A bound above the cost of a checked plan would be a mistake of rounding; the lower of the two holds.
@@ -276,8 +282,7 @@ fn finish(
     certificate.cost = cost;
     certificate.cost_now = cost_now;
     certificate.now_feasible = now_feasible;
-    certificate.prices = catalog.prices;
-    certificate.violations = violations;
+    certificate.violations = violations.iter().map(ToString::to_string).collect();
     plan.binding = certificate::binding(problem, &proof.row_prices);
     plan
 }

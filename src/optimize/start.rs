@@ -58,8 +58,12 @@ fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
         for &pod in &group.pods {
             *in_zone.entry(zone_of(pod)).or_insert(0) += 1;
         }
-        let mut left: Vec<usize> =
-            group.pods.iter().copied().filter(|p| instance.pods[*p].standing != Standing::Fixed).collect();
+        let mut left: Vec<usize> = group
+            .pods
+            .iter()
+            .copied()
+            .filter(|p| !matches!(instance.pods[*p].standing, Standing::Fixed | Standing::Elsewhere))
+            .collect();
         while surplus > 0 {
             let first = left.iter().copied().enumerate().min_by_key(|(_, p)| {
                 let pod = &instance.snapshot.pods[*p];
