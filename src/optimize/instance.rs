@@ -22,7 +22,7 @@ pub(super) struct Instance<'a> {
     pub(super) policy: &'a Policy,
     /// Names of all resources that anything asks for or offers; sorted.
     pub(super) resources: Vec<&'a str>,
-    /// Workloads whose pods are placed; those of DaemonSets are not among them.
+    /// Workloads whose pods are placed; those of `DaemonSets` are not among them.
     pub(super) groups: Vec<Group<'a>>,
     /// One a pod of the snapshot.
     pub(super) pods: Vec<PodFacts>,
@@ -37,7 +37,7 @@ pub(super) struct Instance<'a> {
 /// What may be decided about a pod that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Belongs to a DaemonSet: overhead of its node, goes with it.
+    /// Belongs to a `DaemonSet`: overhead of its node, goes with it.
     Daemon,
     /// Being deleted: takes room, is not planned for.
     Leaving,
@@ -55,7 +55,7 @@ pub(super) enum Standing {
 #[derive(Debug, Clone)]
 pub(super) struct PodFacts {
     pub(super) standing: Standing,
-    /// Its workload among [`Instance::groups`]; `None` for DaemonSets and pods on their way out.
+    /// Its workload among [`Instance::groups`]; `None` for `DaemonSets` and pods on their way out.
     pub(super) group: Option<usize>,
     pub(super) template: usize,
     /// Index of its node.
@@ -235,7 +235,7 @@ fn standing_of(pod: &Pod, node: Option<usize>, daemon: bool, batch: bool) -> Sta
     }
 }
 
-/// One group a workload that is no DaemonSet, and one for each workload only its pods tell of; sorted by id.
+/// One group a workload that is no `DaemonSet`, and one for each workload only its pods tell of; sorted by id.
 fn groups_of<'a>(
     snapshot: &'a Snapshot,
     policy: &'a Policy,
@@ -280,43 +280,40 @@ fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, resources: &[&str]
     let keeps_pods = batch || group.workload.is_none() || group.id.kind == "Pod" || group.template.is_none();
     let declared = if keeps_pods { existing } else { declared.max(group.fixed) };
     let own_size = group.template.and_then(|t| snapshot.templates.get(t)).map(|t| &t.requests);
-    match group.menu.filter(|_| !keeps_pods) {
-        Some(menu) => {
-            let may_choose = |entry: &MenuEntry| {
-                entry.replicas >= group.fixed
-                    && group.target.is_none_or(|target| within(target, entry, declared, own_size.map(asked)))
-            };
-            for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| may_choose(e)) {
-                let own = own_size.is_some_and(|own| asked(own) == asked(&entry.requests));
-                let size = (!own).then(|| entry.requests.clone());
-                let size = group.sizes.iter().position(|s| *s == size).unwrap_or_else(|| {
-                    group.sizes.push(size);
-                    group.sizes.len() - 1
-                });
-                let option = Choice {
-                    replicas: entry.replicas,
-                    size,
-                    risk_cost_per_hour: entry.risk_cost_per_hour.max(0.0),
-                    entry: Some(index),
-                };
-                if menu.current == Some(index) {
-                    group.current = Some(group.options.len());
-                }
-                group.options.push(option);
-            }
-        }
-        None => {
-            let entry = group.menu.map(|m| m.current.unwrap_or(0).min(m.entries.len() - 1));
-            let risk = entry.and_then(|e| group.menu.and_then(|m| m.entries.get(e)));
-            group.current = Some(0);
-            group.sizes.push(None);
-            group.options.push(Choice {
-                replicas: declared,
-                size: 0,
-                risk_cost_per_hour: risk.map_or(0.0, |e| e.risk_cost_per_hour.max(0.0)),
-                entry,
+    if let Some(menu) = group.menu.filter(|_| !keeps_pods) {
+        let may_choose = |entry: &MenuEntry| {
+            entry.replicas >= group.fixed
+                && group.target.is_none_or(|target| within(target, entry, declared, own_size.map(asked)))
+        };
+        for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| may_choose(e)) {
+            let own = own_size.is_some_and(|own| asked(own) == asked(&entry.requests));
+            let size = (!own).then(|| entry.requests.clone());
+            let size = group.sizes.iter().position(|s| *s == size).unwrap_or_else(|| {
+                group.sizes.push(size);
+                group.sizes.len() - 1
             });
+            let option = Choice {
+                replicas: entry.replicas,
+                size,
+                risk_cost_per_hour: entry.risk_cost_per_hour.max(0.0),
+                entry: Some(index),
+            };
+            if menu.current == Some(index) {
+                group.current = Some(group.options.len());
+            }
+            group.options.push(option);
         }
+    } else {
+        let entry = group.menu.map(|m| m.current.unwrap_or(0).min(m.entries.len() - 1));
+        let risk = entry.and_then(|e| group.menu.and_then(|m| m.entries.get(e)));
+        group.current = Some(0);
+        group.sizes.push(None);
+        group.options.push(Choice {
+            replicas: declared,
+            size: 0,
+            risk_cost_per_hour: risk.map_or(0.0, |e| e.risk_cost_per_hour.max(0.0)),
+            entry,
+        });
     }
     if group.options.is_empty() {
         // Every entry would take fixed pods away: what stands is all that is left.

@@ -97,7 +97,8 @@ impl<'a> Model<'a> {
 
     fn nodes(&mut self) {
         let change = self.instance.node_change_price();
-        let most_pods: u32 = self.instance.groups.iter().map(|g| g.most_replicas()).fold(0, u32::saturating_add);
+        let most_pods: u32 =
+            self.instance.groups.iter().map(super::instance::Group::most_replicas).fold(0, u32::saturating_add);
         for (index, pool) in self.pools.iter().enumerate() {
             let standing = pool.nodes.len() as f64;
             let quantity = Quantity::Nodes { pool: index };

@@ -444,7 +444,7 @@ impl<'a> Occupancy<'a> {
     pub(super) fn cost(&self) -> CostParts {
         let instance = self.instance;
         let mut cost = CostParts::default();
-        for node in self.nodes.iter() {
+        for node in &self.nodes {
             if node.open {
                 cost.nodes += instance.sites[node.site].price_per_hour;
             }
@@ -453,7 +453,7 @@ impl<'a> Occupancy<'a> {
             }
         }
         cost.risk = (0..self.choices.len()).filter_map(|g| self.choice(g)).map(|c| c.risk_cost_per_hour).sum();
-        for pod in self.pods.iter().filter(|p| !p.removed && !(p.node.is_none() && settled(p.standing))) {
+        for pod in self.pods.iter().filter(|p| !p.removed && (p.node.is_some() || !settled(p.standing))) {
             match (pod.origin, pod.node) {
                 (_, None) => cost.unplaced += instance.unplaced_price(pod.template),
                 (Some(origin), Some(node)) if origin != node => cost.change += self.move_price(pod),

@@ -144,7 +144,7 @@ fn spreads(model: &mut Model<'_>, relations: &Relations) {
         let members = facts.templates.iter().map(|t| (group, *t)).collect();
         let name = format!("spread/{}/{}", facts.id.namespace, facts.label());
         let policy = facts.target.map(|t| format!("targets.{}.spread", t.name));
-        spread(model, relations, rule, &members, &name, policy);
+        spread(model, relations, rule, &members, &name, policy.as_deref());
     }
 }
 
@@ -154,7 +154,7 @@ fn spread(
     rule: SpreadRule,
     members: &BTreeSet<Variant>,
     name: &str,
-    policy: Option<String>,
+    policy: Option<&str>,
 ) {
     let key = relations.keys[relations.counters[rule.counter].key].clone();
     if key == HOSTNAME_LABEL {
@@ -191,7 +191,7 @@ fn spread(
     for (number, mut row) in floor_rows.into_iter().enumerate() {
         row.push((floor, -1.0));
         let row = model.row(format!("{name}/least/{number}"), row, Sense::AtLeast, 0.0);
-        row.rule.clone_from(&policy);
+        row.rule = policy.map(str::to_owned);
         "pod of skew".clone_into(&mut row.unit);
     }
     for (domain, pools) in &domains {
@@ -211,7 +211,7 @@ fn spread(
         let uncounted = standing(model, members, &left_out);
         let skew = f64::from(now.max(rule.max_skew.saturating_add(uncounted)));
         let row = model.row(format!("{name}/most/{domain}"), row, Sense::AtMost, skew);
-        row.rule.clone_from(&policy);
+        row.rule = policy.map(str::to_owned);
         "pod of skew".clone_into(&mut row.unit);
     }
 }

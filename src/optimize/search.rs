@@ -69,7 +69,6 @@ struct Proof {
     row_prices: Vec<f64>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of the public function, passed through")]
 pub(super) fn search(
     snapshot: &Snapshot,
     catalog: &Catalog,

@@ -33,7 +33,7 @@ pub(super) struct Site {
     /// Nodes of this prototype that may still be bought (with what stands counted); `None` is no limit.
     /// Standing nodes have `Some(0)`.
     pub(super) quota: Option<u32>,
-    /// DaemonSet pods a new node of this prototype gets, as indices into the snapshot's workloads; empty for nodes
+    /// `DaemonSet` pods a new node of this prototype gets, as indices into the snapshot's workloads; empty for nodes
     /// that stand, whose pods are known.
     pub(super) daemons: Vec<usize>,
     /// What those reserve.

@@ -120,7 +120,7 @@ fn new_pods(occupancy: &mut Occupancy<'_>) {
     }
 }
 
-/// Pods of DaemonSets that wait go to the one node their controller made them for, if it has room.
+/// Pods of `DaemonSets` that wait go to the one node their controller made them for, if it has room.
 fn place_waiting_daemons(occupancy: &mut Occupancy<'_>) {
     for pod in occupancy.waiting() {
         if occupancy.pods[pod].standing == Standing::Daemon
