@@ -53,7 +53,9 @@ fn load_policy(named: Option<&Path>, described: &mut Vec<String>) -> Result<Poli
 /// A policy document: a file, or a ready-made one where no such file exists and the name is one of theirs.
 pub(super) fn policy_source(path: &Path) -> Result<Source, InputError> {
     match path.to_str().and_then(crate::policy::built_in) {
-        Some(source) if !path.exists() => Ok(source),
+        Some(text) if !path.exists() => {
+            Ok(Source { name: format!("built-in policy {}", path.display()), bytes: text.as_bytes().to_vec() })
+        }
         _ => Source::read(path),
     }
 }
@@ -138,7 +140,8 @@ fn query(
     let step_ms = policy.planning.step_ms;
     let samples = prometheus::query_range(&endpoint, &queries, start_ms, now_ms, step_ms, &mut |done, _| {
         observer.done(done as u64);
-    })?;
+    })
+    .map_err(|e| InputError::whole(url, e.to_string()))?;
     described.push(format!("metrics  {url}  {since_days} days"));
     warn("metrics", &samples.notes);
     Ok(Some(samples))

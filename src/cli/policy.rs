@@ -10,7 +10,7 @@ pub(super) fn run(arguments: &PolicyArguments) -> Result<Done, Failure> {
     match &arguments.command {
         PolicyCommand::Check { files } => check(files),
         PolicyCommand::List => {
-            let lines = policy::BUILT_IN.iter().map(|(name, text)| format!("{name:14} {}\n", summary(text)));
+            let lines = policy::BUILT_IN.iter().map(|p| format!("{:14} {}\n", p.name, p.summary));
             output::print(&lines.collect::<String>())?;
             Ok(Done::Fine)
         }
@@ -20,15 +20,10 @@ pub(super) fn run(arguments: &PolicyArguments) -> Result<Done, Failure> {
             Ok(Done::Fine)
         }
         PolicyCommand::Schema => {
-            output::print(policy::schema())?;
+            output::print(policy::SCHEMA)?;
             Ok(Done::Fine)
         }
     }
-}
-
-/// The first comment line of a ready-made policy says what it is for.
-fn summary(text: &str) -> &str {
-    text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
 }
 
 /// Every problem of every file; wrong policies are the finding of this command.

@@ -274,7 +274,7 @@ spec:
             "spec":{"offers":[{"name":"n","pricePerHour":1,"allocatable":{"cpu":"2","memory":"4Gi"}}]}}"#;
         let catalog = parse(&source(text)).unwrap();
         assert_eq!(catalog.offers[0].zones, [""]);
-        assert_eq!(catalog.offers[0].boot_time_s, 90.0);
+        assert!((catalog.offers[0].boot_time_s - 90.0).abs() < 1e-9);
     }
 
     #[test]

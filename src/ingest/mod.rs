@@ -12,5 +12,6 @@ pub mod prometheus;
 pub mod source;
 #[cfg(feature = "tables")]
 pub mod tables;
+mod words;
 
 pub use source::Source;

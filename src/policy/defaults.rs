@@ -80,7 +80,7 @@ pub fn costs() -> Costs {
     }
 }
 
-/// What is planned for. The prices are OpenCost's defaults for a cluster without a price list.
+/// What is planned for. The prices are those `OpenCost` takes for a cluster without a price list.
 #[must_use]
 pub fn planning() -> Planning {
     Planning {

@@ -2,8 +2,8 @@
 //!
 //! Names and labels are those of the exporters' own documentation: cAdvisor in the kubelet, kube-state-metrics,
 //! Prometheus client libraries, Spring Boot's Micrometer, OpenTelemetry's semantic conventions for HTTP servers,
-//! ingress-nginx, nginx-prometheus-exporter, Istio's standard metrics, Linkerd's proxy, and the exporters of RabbitMQ,
-//! Kafka, NATS, Celery and Sidekiq.
+//! ingress-nginx, nginx-prometheus-exporter, Istio's standard metrics, Linkerd's proxy, and the exporters of
+//! `RabbitMQ`, Kafka, NATS, Celery and Sidekiq.
 
 use std::collections::BTreeMap;
 

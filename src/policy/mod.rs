@@ -9,6 +9,9 @@ mod check;
 pub mod defaults;
 mod metrics;
 mod read;
+mod target;
+#[cfg(test)]
+mod tests;
 
 pub use built_in::{BUILT_IN, BuiltIn, SCHEMA, built_in};
 pub use check::{Report, check};

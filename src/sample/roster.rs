@@ -361,8 +361,7 @@ fn pods_of(spec: &'static Spec, random: &mut Pcg64) -> Vec<PodLife> {
         let replaced = story::DEPLOY + story::DEPLOY_PACE * i as i64;
         match deployed {
             Some(new_hash) => {
-                // The new pod is there a minute before the old one goes.
-                add(i, &hash, Some(node), from, Some(replaced + 1));
+                add(i, &hash, Some(node), from, Some(replaced));
                 add(i, new_hash, Some(node), replaced, None);
             }
             None => add(i, &hash, Some(node), from, None),

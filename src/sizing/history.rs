@@ -10,6 +10,13 @@ const MEMORY_PEAK_WINDOW_MS: i64 = 7 * 24 * 3_600_000;
 /// Steps with a backlog that must have been seen before a worker's rate is believed.
 const LEAST_BUSY_STEPS: usize = 12;
 
+/// Memory is compared with load over at least so many steps, in so many bins, over at least this range of load.
+const LEAST_LOAD_POINTS: usize = 100;
+const LOAD_BINS: usize = 20;
+const LEAST_LOAD_RATIO: f64 = 1.5;
+/// The least share of memory taken to follow the load.
+const LEAST_MEMORY_SHARE: f64 = 0.25;
+
 /// Rows of one workload on the series' axis.
 #[derive(Debug, Clone)]
 pub(super) struct History<'a> {
@@ -86,10 +93,52 @@ impl<'a> History<'a> {
         rates.get((rates.len() * 99 / 100).min(rates.len().saturating_sub(1))).copied()
     }
 
+    /// Share of a pod's memory that follows its load, 0.25..=1: the elasticity ∂ln(memory)/∂ln(load) of a straight line
+    /// through bins of CPU a replica, plus two standard errors. `None` where the load changed too little to tell.
+    ///
+    /// Memory often stays once taken, which hides how it got there, so a quarter is assumed whatever the line says.
+    pub(super) fn memory_follows_load(&self, replicas_now: u32) -> Option<f64> {
+        let (memory, cpu) = (self.row(Signal::MemoryBytes)?, self.row(Signal::CpuCores)?);
+        let replicas = self.replicas(replicas_now);
+        let mut points: Vec<(f64, f64)> = memory
+            .iter()
+            .zip(cpu)
+            .enumerate()
+            .map(|(i, (&bytes, cores))| (cores / replicas(i), bytes))
+            .filter(|(load, bytes)| load.is_finite() && *load > 0.0 && bytes.is_finite() && *bytes > 0.0)
+            .collect();
+        if points.len() < LEAST_LOAD_POINTS {
+            return None;
+        }
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let bins: Vec<(f64, f64)> = points.chunks(points.len().div_ceil(LOAD_BINS)).map(medians).collect();
+        let (lowest, highest) = (bins.first()?.0, bins.last()?.0);
+        if highest < LEAST_LOAD_RATIO * lowest {
+            return None;
+        }
+        let count = bins.len() as f64;
+        let mean = |value: fn(&(f64, f64)) -> f64| bins.iter().map(value).sum::<f64>() / count;
+        let (load, bytes) = (mean(|b| b.0), mean(|b| b.1));
+        let spread: f64 = bins.iter().map(|b| (b.0 - load).powi(2)).sum();
+        let slope = bins.iter().map(|b| (b.0 - load) * (b.1 - bytes)).sum::<f64>() / spread;
+        let errors: f64 = bins.iter().map(|b| (b.1 - bytes - slope * (b.0 - load)).powi(2)).sum();
+        let standard_error = (errors / (count - 2.0) / spread).sqrt();
+        let elasticity = (slope + 2.0 * standard_error) * load / bytes;
+        elasticity.is_finite().then(|| elasticity.clamp(LEAST_MEMORY_SHARE, 1.0))
+    }
+
     /// The largest memory of any pod within the last seven days, bytes.
     pub(super) fn memory_peak(&self) -> Option<f64> {
         let row = self.row(Signal::MemoryBytes)?;
         let steps = usize::try_from(MEMORY_PEAK_WINDOW_MS / self.series.axis.step_ms.max(1)).unwrap_or(usize::MAX);
         row.iter().rev().take(steps.max(1)).copied().filter(|v| v.is_finite()).reduce(f64::max)
     }
+}
+
+/// The medians of both coordinates; the points are in order of the first.
+fn medians(points: &[(f64, f64)]) -> (f64, f64) {
+    let mut seconds: Vec<f64> = points.iter().map(|p| p.1).collect();
+    seconds.sort_by(f64::total_cmp);
+    let middle = points.len() / 2;
+    (points.get(middle).map_or(f64::NAN, |p| p.0), seconds.get(middle).copied().unwrap_or(f64::NAN))
 }

@@ -15,13 +15,15 @@ pub(super) struct MemoryNeed<'a> {
     pub(super) seen: Option<f64>,
     /// Replicas the forecast was made with.
     pub(super) replicas_now: u32,
+    /// Share of a pod's memory that follows its load, 0..=1; 1 where the history does not tell.
+    pub(super) follows_load: f64,
 }
 
 impl MemoryNeed<'_> {
     /// Bytes one pod needs: the larger of the peak's quantile with its margin and what was seen lately.
     ///
-    /// How much of a pod's memory depends on its load is not known, so both ends are kept: more replicas are not
-    /// assumed to need less each, fewer replicas are assumed to need as much together as now.
+    /// More replicas are never assumed to need less each. Fewer replicas have more load each, and the share of memory
+    /// that follows it grows with it; where that share is not known, they need as much together as now.
     pub(super) fn bytes(&self, replicas: u32) -> f64 {
         let quantile = self.forecast.peak_at(self.level) * (1.0 + self.margin);
         quantile.max(self.seen.unwrap_or(0.0)) * self.growth(replicas)
@@ -34,12 +36,15 @@ impl MemoryNeed<'_> {
 
     /// The smallest number of replicas whose pods fit `bytes`, at most the number of now.
     pub(super) fn least_replicas(&self, bytes: f64) -> u32 {
-        let now = self.replicas_now;
-        let share = self.bytes(now) / bytes.max(1.0);
-        ((f64::from(now) * share).ceil() as u32).clamp(1, now.max(1))
+        // bytes(R) = bytes(now)·(1 + f·(now/R − 1)), solved for R.
+        let now = f64::from(self.replicas_now);
+        let room = bytes / self.bytes(self.replicas_now) - 1.0 + self.follows_load;
+        let replicas = if room > 0.0 { now * self.follows_load / room } else { now };
+        ((replicas - 1e-9).ceil() as u32).clamp(1, self.replicas_now.max(1))
     }
 
     fn growth(&self, replicas: u32) -> f64 {
-        (f64::from(self.replicas_now) / f64::from(replicas.max(1))).max(1.0)
+        let more_load = f64::from(self.replicas_now) / f64::from(replicas.max(1)) - 1.0;
+        1.0 + self.follows_load * more_load.max(0.0)
     }
 }

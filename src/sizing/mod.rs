@@ -19,7 +19,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::domain::menu::{Basis, DeclaredReason};
-use crate::domain::policy::Target;
+use crate::domain::policy::{Objective, Target};
 use crate::domain::snapshot::Workload;
 use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot};
 
@@ -64,6 +64,29 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
             })
         })
         .collect()
+}
+
+/// The quantile levels of forecasts that sizing under this policy looks at, in rising order and without repeats: for
+/// each target its risk alone, halved between demand and memory, and the safer choices' fifth of that. A forecast
+/// without them is read at its highest level instead, and its risks are overstated.
+#[must_use]
+pub fn levels(policy: &Policy) -> Vec<f64> {
+    let mut levels: Vec<f64> = policy
+        .targets
+        .iter()
+        .flat_map(|target| {
+            let demand = match target.objective {
+                Objective::Demand { quantile } => quantile,
+                Objective::Utilisation { .. } | Objective::Latency { .. } => 1.0 - target.max_risk,
+            };
+            let half = target.max_risk / 2.0;
+            [demand, 1.0 - target.max_risk, 1.0 - half, 1.0 - sizer::SAFER * half]
+        })
+        .filter(|level| *level > 0.0 && *level < 1.0)
+        .collect();
+    levels.sort_by(f64::total_cmp);
+    levels.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    levels
 }
 
 /// Requests of the workload's template, or of its first pod's where the object tells none.

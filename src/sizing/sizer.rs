@@ -20,7 +20,7 @@ const MEMORY_STEP_BYTES: i64 = 4 << 20;
 /// A change of a request by less than this share is not worth a restart.
 const HYSTERESIS: f64 = 0.1;
 /// The safer choices use this part of the acceptable risk.
-const SAFER: f64 = 0.2;
+pub(super) const SAFER: f64 = 0.2;
 
 /// Everything the sizing of one workload rests on.
 pub(super) struct Sizer<'a> {
@@ -54,6 +54,7 @@ impl<'a> Sizer<'a> {
             margin: policy.planning.memory_margin,
             seen: known.history.as_ref().and_then(History::memory_peak),
             replicas_now: workload.replicas,
+            follows_load: known.history.as_ref().and_then(|h| h.memory_follows_load(workload.replicas)).unwrap_or(1.0),
         });
         let lead_time_s = f64::from(policy.planning.lead_time_s);
         let zones: std::collections::BTreeSet<_> = snapshot.nodes.iter().map(|n| &n.zone).collect();
@@ -76,9 +77,11 @@ impl<'a> Sizer<'a> {
         let safer = 1.0 - SAFER * (1.0 - level);
         let now = self.workload.replicas;
         let mut choices = Vec::new();
-        let fixed = [level, safer].map(|l| self.least_replicas(self.declared, l));
-        choices.extend(fixed.iter().map(|&replicas| (replicas, self.kept(replicas))));
-        for replicas in self.replica_counts(fixed[0]) {
+        let fixed = self.least_replicas(self.declared, level);
+        choices.push((fixed, self.kept(fixed, level)));
+        let safest = self.least_replicas(self.declared, safer);
+        choices.push((safest, self.kept(safest, safer)));
+        for replicas in self.replica_counts(fixed) {
             choices.push((replicas, self.resized(replicas, level)));
         }
         choices.push((self.within(now), self.resized(self.within(now), safer)));
@@ -130,13 +133,15 @@ impl<'a> Sizer<'a> {
         self.within(by_demand.max(by_memory))
     }
 
-    /// The declared requests, with the memory raised where the peaks ask for more and the policy allows it.
-    fn kept(&self, replicas: u32) -> Resources {
+    /// The declared requests, raised where the peaks ask for more and the policy allows it.
+    fn kept(&self, replicas: u32, level: f64) -> Resources {
         let mut requests = self.declared.clone();
+        requests.raise_to(&self.resized(replicas, level));
         if self.bounds.resize {
-            let memory = self.memory_request(replicas).max(self.declared.memory_bytes());
-            set(&mut requests, MEMORY, self.bounds.clip(MEMORY, memory));
-            set(&mut requests, CPU, self.bounds.clip(CPU, self.declared.cpu_millis()));
+            for name in [CPU, MEMORY] {
+                let amount = self.bounds.clip(name, requests.get(name));
+                set(&mut requests, name, amount);
+            }
         }
         requests
     }

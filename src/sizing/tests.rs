@@ -6,7 +6,7 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 use super::fixtures::{policy, target};
-use super::menus;
+use super::{levels, menus};
 use crate::domain::forecast::Trust;
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::{Objective, Target};
@@ -129,6 +129,17 @@ fn a_workload_sized_by_hand() {
     assert_eq!((current.replicas, current.requests.cpu_millis()), (4, 1000));
     assert!((current.risk.unwrap() - 0.505).abs() < 1e-9);
     assert!((3..=8).contains(&menu.entries.len()), "{}", menu.entries.len());
+}
+
+#[test]
+fn the_levels_sizing_looks_at_follow_from_the_risks_of_the_policy() {
+    let of = |objective| levels(&policy(target(objective)));
+    let expected = |levels: Vec<f64>, expected: &[f64]| {
+        assert_eq!(levels.len(), expected.len());
+        assert!(levels.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{levels:?}");
+    };
+    expected(of(Objective::Utilisation { share: 0.5 }), &[0.95, 0.975, 0.995]);
+    expected(of(Objective::Demand { quantile: 0.9 }), &[0.9, 0.95, 0.975, 0.995]);
 }
 
 #[test]
@@ -312,6 +323,41 @@ fn fewer_replicas_are_assumed_to_need_the_same_memory_together() {
     let menu = one_menu(&snapshot(4, 1000, 512), None, &forecasts, target);
     // 460 Mi of 512 Mi are needed by each of 4 pods; by each of 3 it might be 613 Mi.
     assert_eq!(menu.entries.iter().map(|e| e.replicas).min(), Some(4), "{menu:#?}");
+}
+
+#[test]
+fn memory_that_does_not_follow_the_load_grows_little_with_fewer_replicas() {
+    let load: Vec<f64> = (0..600).map(|i| 1.0 + f64::from(i % 60) / 20.0).collect();
+    let least_replicas = |memory: Vec<f64>| {
+        let history = series(vec![(Signal::CpuCores, load.clone()), (Signal::MemoryBytes, memory)]);
+        let forecasts = [cpu([1.0; 5]), memory_of(400.0)];
+        let target = Target { resize_requests: false, ..target(Objective::Utilisation { share: 0.5 }) };
+        let menu = one_menu(&snapshot(8, 1000, 512), Some(&history), &forecasts, target);
+        menu.entries.iter().map(|e| e.replicas).min().unwrap()
+    };
+    // 460 Mi are needed where 512 Mi are requested: 11 % more. A quarter of 8/R − 1 allows R = 6, all of it R = 8.
+    let steady = vec![400.0 * MIB as f64; 600];
+    assert_eq!(least_replicas(steady), 6);
+    let following: Vec<f64> = load.iter().map(|l| l * 100.0 * MIB as f64).collect();
+    assert_eq!(least_replicas(following), 8);
+}
+
+fn memory_of(peak_mib: f64) -> Forecast {
+    memory([peak_mib; 5])
+}
+
+#[test]
+fn a_latency_law_raises_cpu_requests_to_what_is_used() {
+    let arrivals: Vec<f64> = (0..600).map(|i| 4.0 + 32.0 * f64::from(i) / 599.0).collect();
+    let latency = arrivals.iter().map(|a| 1.0 / (10.0 - a / 4.0)).collect();
+    let history = series(vec![(Signal::RequestsPerSecond, arrivals), (Signal::LatencyMeanSeconds, latency)]);
+    let forecasts = [forecast(Signal::RequestsPerSecond, [28.0; 5]), cpu([8.0; 5])];
+    let objective = Objective::Latency { quantile: 0.95, target_s: 1.0 };
+    let menu = one_menu(&snapshot(4, 1000, 512), Some(&history), &forecasts, target(objective));
+    let by_law = menu.entries.iter().filter(|e| matches!(e.basis, Basis::Latency { .. }));
+    for entry in by_law {
+        assert!(i64::from(entry.replicas) * entry.requests.cpu_millis() >= 8000, "{entry:#?}");
+    }
 }
 
 proptest! {

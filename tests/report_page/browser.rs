@@ -1,5 +1,6 @@
 //! A page as headless Chromium sees it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -58,7 +59,8 @@ pub(crate) fn visit(pages: &[(&str, String)], widths: &[u32]) -> Visit {
     for (name, page) in pages {
         std::fs::write(directory.path().join(format!("{name}.html")), page).expect("the page is written");
         for width in widths {
-            frames += &format!("<iframe src='{name}.html' data-page='{name}' width='{width}' height='900'></iframe>\n");
+            let _ =
+                writeln!(frames, "<iframe src='{name}.html' data-page='{name}' width='{width}' height='900'></iframe>");
         }
     }
     let wrapper = directory.path().join("wrapper.html");

@@ -117,7 +117,7 @@ fn workload_plan(index: usize, spec: &Spec) -> WorkloadPlan {
         requests_now: requests(now.1, now.2),
         requests: requests(then.1, then.2),
         risk: measured.then(|| if name == "checkout" { 0.004 } else { 0.0004 * (index + 1) as f64 }),
-        risk_now: measured.then(|| if index == 0 { 0.31 } else { 0.0001 }),
+        risk_now: measured.then_some(if index == 0 { 0.31 } else { 0.0001 }),
         basis: basis(index, spec),
         target: measured.then(|| "web".to_owned()),
         moves: u32::from(index % 3 == 1),
@@ -221,8 +221,8 @@ const LEVELS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
 const SPREAD: [f64; 8] = [-0.16, -0.12, -0.06, 0.0, 0.06, 0.13, 0.18, 0.28];
 
 fn forecast(spec: &Spec, signal: Signal, index: usize) -> Forecast {
-    let steps = (DAY_MS / STEP_MS) as usize;
-    let mean: Vec<f64> = (0..steps).map(|h| value(spec, signal, NOW_MS + h as i64 * STEP_MS)).collect();
+    let mean: Vec<f64> = (0..DAY_MS / STEP_MS).map(|h| value(spec, signal, NOW_MS + h * STEP_MS)).collect();
+    let steps = mean.len();
     let quantiles = Array2::from_shape_fn((LEVELS.len(), steps), |(l, h)| {
         mean[h] * (1.0 + SPREAD[l] * (0.5 + 0.5 * (h as f64 / steps as f64).sqrt()))
     });

@@ -15,7 +15,7 @@ pub(crate) fn check(page: &str) -> Result<(), String> {
         if inside.contains('<') {
             return Err(format!("a tag within a tag: {inside}"));
         }
-        if inside.matches('"').count() % 2 != 0 {
+        if !inside.matches('"').count().is_multiple_of(2) {
             return Err(format!("quotes do not pair: {inside}"));
         }
         if let Some(name) = inside.strip_prefix('/') {

@@ -7,6 +7,10 @@ use super::windows::Windows;
 /// Weights fall with this power of the error: high enough to drop what fails, low enough to average what ties.
 const POWER: f64 = 4.0;
 
+/// A naive member stands alone if its error is below this share of the combination's. With a few windows a smaller lead
+/// is noise: at 1 the rule cost 2 % of accuracy on validation windows of M4, and at this share nothing.
+const CLEARLY_BETTER: f64 = 0.6;
+
 /// The combination, forecast and past.
 #[derive(Debug, Clone)]
 pub(crate) struct Combination {
@@ -55,8 +59,8 @@ fn weights(errors: &[Vec<f64>], without: Option<usize>, smallest: f64) -> Vec<f6
     raw.into_iter().map(|weight| weight / total).collect()
 }
 
-/// Combines the members. `plain` are the indices of the naive members: should the combination not beat the best of
-/// them on held-out windows, that one stands alone. `smallest` is an error too small to matter.
+/// Combines the members. `plain` are the indices of the naive members: should the best of them be clearly better
+/// than the combination on held-out windows, it stands alone. `smallest` is an error too small to matter.
 pub(crate) fn combine(
     members: &[Member],
     windows: &Windows,
@@ -84,7 +88,7 @@ pub(crate) fn combine(
     let best_plain =
         plain.iter().filter_map(|&i| Some((i, error_of(&members[i].paths)?))).min_by(|a, b| a.1.total_cmp(&b.1));
     if let (Some((plain, plain_error)), Some(error)) = (best_plain, error_of(&past)) {
-        if plain_error < error {
+        if plain_error < CLEARLY_BETTER * error {
             let mut weights = vec![0.0; members.len()];
             weights[plain] = 1.0;
             let paths = &members[plain].paths;

@@ -24,6 +24,7 @@ mod regression;
 pub mod scores;
 mod seasons;
 mod simple;
+mod smoothing;
 pub mod streaming;
 mod study;
 mod windows;
@@ -100,4 +101,127 @@ pub fn forecast_fleet(histories: &[ArrayView1<'_, f64>], settings: &Settings) ->
     let studies: Vec<Study> = histories.iter().map(|h| Study::new(h, settings, pooled.as_ref())).collect();
     let shape = FleetShape::of(&studies);
     studies.iter().map(|study| study.outcome(settings, shape.as_ref())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(outcome: &Outcome, settings: &Settings) -> Result<(), TestCaseError> {
+        let levels = settings.levels();
+        prop_assert_eq!(outcome.mean.len(), settings.horizon);
+        prop_assert_eq!(outcome.quantiles.dim(), (levels.len(), settings.horizon));
+        prop_assert_eq!(outcome.peak.len(), levels.len());
+        prop_assert!(outcome.mean.iter().chain(&outcome.quantiles).chain(&outcome.peak).all(|v| v.is_finite()));
+        for column in outcome.quantiles.columns() {
+            prop_assert!(column.iter().zip(column.iter().skip(1)).all(|(low, high)| low <= high));
+        }
+        prop_assert!(outcome.peak.windows(2).all(|pair| pair[0] <= pair[1]));
+        let lead = settings.lead_steps.clamp(1, settings.horizon);
+        for (row, peak) in outcome.quantiles.rows().into_iter().zip(&outcome.peak) {
+            prop_assert!(row.iter().take(lead).all(|step| step <= peak));
+        }
+        prop_assert!(outcome.origins > 0 || outcome.fallback.is_some());
+        Ok(())
+    }
+
+    /// Values of every size, with gaps, repeats and zeros.
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            4 => -10.0..10.0,
+            2 => 0.0..1000.0,
+            2 => Just(0.0),
+            1 => Just(f64::NAN),
+            1 => Just(f64::INFINITY),
+            1 => prop::num::f64::NORMAL,
+        ]
+    }
+
+    fn any_settings() -> impl Strategy<Value = Settings> {
+        let seasons = prop_oneof![
+            Just(Seasons::Find),
+            prop::collection::vec(0_usize..30, 0..3).prop_map(Seasons::Declared),
+            prop::collection::vec(0_usize..30, 0..3).prop_map(Seasons::Candidates),
+        ];
+        (1_usize..40, seasons, 0_usize..50, 1_usize..5).prop_map(|(horizon, seasons, lead_steps, origins)| Settings {
+            horizon,
+            seasons,
+            lead_steps,
+            origins,
+            ..Settings::default()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_history_is_forecast_with_finite_rising_quantiles(
+            history in prop::collection::vec(value(), 0..250),
+            settings in any_settings(),
+        ) {
+            check(&forecast(&history, &settings), &settings)?;
+        }
+
+        #[test]
+        fn a_fleet_of_anything_is_forecast(
+            histories in prop::collection::vec(prop::collection::vec(value(), 0..200), 0..4),
+            settings in any_settings(),
+        ) {
+            let views: Vec<ArrayView1<'_, f64>> = histories.iter().map(|h| ArrayView1::from(h.as_slice())).collect();
+            let outcomes = forecast_fleet(&views, &settings);
+            prop_assert_eq!(outcomes.len(), histories.len());
+            for outcome in &outcomes {
+                check(outcome, &settings)?;
+            }
+        }
+
+        #[test]
+        fn a_change_of_unit_changes_only_the_unit(
+            noise in prop::collection::vec(0.0..1.0, 200),
+            exponent in -30_i32..30,
+        ) {
+            // A power of two, so that rounding is the same too.
+            let factor = 2.0_f64.powi(exponent);
+            let history: Vec<f64> = noise.iter().enumerate().map(|(t, v)| 5.0 + v + f64::from(u8::from(t % 24 < 8))).collect();
+            let settings = Settings { horizon: 12, seasons: Seasons::Declared(vec![24]), lead_steps: 4, ..Settings::default() };
+            let scaled: Vec<f64> = history.iter().map(|v| v * factor).collect();
+            let (ours, theirs) = (forecast(&history, &settings), forecast(&scaled, &settings));
+            for (a, b) in ours.quantiles.iter().chain(&ours.peak).zip(theirs.quantiles.iter().chain(&theirs.peak)) {
+                prop_assert!((a * factor - b).abs() <= 1e-9 * b.abs(), "{} {b}", a * factor);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_plain_for_the_bank_says_so() {
+        let settings = Settings { horizon: 3, ..Settings::default() };
+        let why = |history: &[f64]| forecast(history, &settings).fallback.unwrap_or_default();
+        assert_eq!(why(&[]), "no measured value");
+        assert_eq!(why(&[f64::NAN; 9]), "no measured value");
+        assert_eq!(why(&[4.0]), "only one measured value");
+        assert_eq!(why(&[4.0; 500]), "all 500 measured values are equal");
+        assert!(why(&[4.0, 5.0, 3.0]).starts_with("only 3 measured values"));
+        let one = forecast(&[4.0], &settings);
+        assert_eq!(one.mean, [4.0; 3]);
+        assert!(one.quantiles[[4, 0]] > 4.0 && one.quantiles[[0, 0]] < 4.0);
+    }
+
+    #[test]
+    fn a_level_shift_and_an_outage_do_not_poison_the_forecast() {
+        let day = |t: usize| 10.0 + 4.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin();
+        let settings = Settings { horizon: 24, seasons: Seasons::Declared(vec![24]), ..Settings::default() };
+        let truth: Vec<f64> = (720..744).map(day).collect();
+        let error = |history: &[f64]| scores::mae(&truth, &forecast(history, &settings).mean).unwrap();
+        let mut spiked: Vec<f64> = (0..720).map(day).collect();
+        spiked[700] = 500.0;
+        assert!(error(&spiked) < 1.0, "{}", error(&spiked));
+        let mut gap: Vec<f64> = (0..720).map(day).collect();
+        gap[600..650].fill(f64::NAN);
+        assert!(error(&gap) < 0.5, "{}", error(&gap));
+        let shifted: Vec<f64> = (0..720).map(|t| day(t) + if t < 480 { 20.0 } else { 0.0 }).collect();
+        assert!(error(&shifted) < 2.0, "{}", error(&shifted));
+    }
 }

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn windows(len: usize) -> Windows {
-        Windows::new(len, 4, 1, len / 2, 4, 1)
+        Windows::new(len, 4, 1, len / 2, 4)
     }
 
     fn forecast(member: &Member) -> &[f64] {

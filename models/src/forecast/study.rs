@@ -11,7 +11,7 @@ use super::prepare::Prepared;
 use super::scores::{mae, seasonal_scale};
 use super::simple;
 use super::windows::Windows;
-use super::{Seasons, Settings, seasons};
+use super::{Seasons, Settings, seasons, smoothing};
 
 /// Share of zeros from which the intermittent model takes part.
 const MOSTLY_ZERO: f64 = 0.3;
@@ -43,7 +43,7 @@ struct Facts {
 
 /// The seasons in use, for histories given or candidates tested.
 pub(crate) fn seasons_of(values: &[f64], settings: &Settings) -> Vec<usize> {
-    let fits = |s: &usize| *s >= 2 && values.len() >= 2 * s + 1;
+    let fits = |s: &usize| *s >= 2 && values.len() >= 2 * s;
     match &settings.seasons {
         Seasons::Declared(declared) => with_weeks(declared).into_iter().filter(fits).collect(),
         Seasons::Candidates(candidates) => seasons::tested(values, &sorted(candidates)),
@@ -72,7 +72,7 @@ pub(crate) fn with_weeks(declared: &[usize]) -> Vec<usize> {
 pub(crate) fn windows_of(len: usize, seasons: &[usize], settings: &Settings) -> Windows {
     let needed = seasons.first().map_or(LEAST_FIT, |s| (2 * s + 2).max(LEAST_FIT));
     let shortest_block = seasons.first().copied().unwrap_or(1).max(settings.horizon).min(len / 8);
-    Windows::new(len, settings.horizon.max(1), settings.origins, needed, shortest_block, 1)
+    Windows::new(len, settings.horizon.max(1), settings.origins, needed, shortest_block)
 }
 
 impl Study {
@@ -99,6 +99,7 @@ impl Study {
         if prepared.zeros > MOSTLY_ZERO {
             members.push(simple::intermittent(values, &windows));
         }
+        members.extend(smoothing::members(values, &seasons, &windows));
         members.extend(bank::regressions(values, &seasons, &windows));
         members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, &windows)));
 
@@ -248,12 +249,7 @@ fn plain(
     lead: usize,
     pooled: Option<&Pooled>,
 ) -> Study {
-    let only = Windows {
-        cuts: vec![prepared.len()],
-        list: windows.list[windows.list.len() - 1..].to_vec(),
-        horizon: windows.horizon,
-    };
-    let only = Windows { list: vec![super::windows::Window { cut: 0, start: prepared.len() }], ..only };
+    let only = Windows::new(prepared.len(), windows.horizon, 0, 0, 0);
     let values = &prepared.clean;
     let constant = prepared.constant();
     let borrowed = pooled.filter(|_| !constant).and_then(|p| p.members(values, &only).pop());

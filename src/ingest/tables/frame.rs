@@ -75,10 +75,34 @@ pub(super) fn read_csv(source: &Source) -> Result<Table, InputError> {
     table(source, frame, true)
 }
 
+/// Columns of types that mean nothing here are not decoded.
 pub(super) fn read_parquet(source: &Source) -> Result<Table, InputError> {
-    let frame =
-        guarded(source, || ParquetReader::new(Cursor::new(source.bytes.as_slice())).set_rechunk(true).finish())?;
-    table(source, frame, false)
+    let mut unread = Vec::new();
+    let frame = guarded(source, || {
+        let mut reader = ParquetReader::new(Cursor::new(source.bytes.as_slice())).set_rechunk(true);
+        let schema = reader.schema()?;
+        let names = |read: bool| {
+            let matching = schema.iter().filter(move |(_, field)| is_decoded(&field.dtype) == read);
+            matching.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        unread = names(false);
+        reader.with_columns(Some(names(true))).finish()
+    })?;
+    let mut table = table(source, frame, false)?;
+    table.columns.extend(unread.into_iter().map(|name| TypedColumn { name, kind: Kind::Other, cells: Cells::Other }));
+    Ok(table)
+}
+
+/// Types that polars is built to hold and that [`typed`] understands.
+fn is_decoded(kind: &ArrowDataType) -> bool {
+    use ArrowDataType as Kind;
+    match kind {
+        Kind::Null | Kind::Boolean | Kind::Int32 | Kind::Int64 | Kind::UInt32 | Kind::UInt64 => true,
+        Kind::Float32 | Kind::Float64 | Kind::Timestamp(..) | Kind::Date32 | Kind::Date64 => true,
+        Kind::Utf8 | Kind::LargeUtf8 | Kind::Utf8View => true,
+        Kind::Dictionary(_, values, _) => is_decoded(values),
+        _ => false,
+    }
 }
 
 /// Polars' errors as ours. Its decoders trust some lengths and offsets of the file, and panic where a broken
