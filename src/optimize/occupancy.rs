@@ -58,6 +58,8 @@ pub(super) struct Occupancy<'a> {
     pub(super) relations: &'a Relations,
     /// Option each group takes.
     pub(super) choices: Vec<usize>,
+    /// Domains that could be bought count for spread as if they stood: buying there later then breaks no spread.
+    pub(super) foresees_domains: bool,
     pub(super) pods: Vec<PodState>,
     pub(super) nodes: Vec<NodeState>,
     /// Nodes bought by site, open ones.
@@ -109,6 +111,7 @@ impl<'a> Occupancy<'a> {
             instance,
             relations,
             choices,
+            foresees_domains: false,
             pods: Vec::with_capacity(instance.pods.len()),
             nodes: Vec::with_capacity(instance.standing),
             bought: BTreeMap::new(),
@@ -332,11 +335,28 @@ impl<'a> Occupancy<'a> {
                 lowest = lowest.min(counts.get(domain).copied().unwrap_or(0));
             }
         }
+        if self.foresees_domains && self.opens_domain(state, rule, &seen) {
+            lowest = 0;
+        }
         if domains == 0 || rule.min_domains.is_some_and(|least| domains < least) {
             lowest = 0;
         }
         let itself = self.relations.counted_by(state.template, state.group).any(|c| c == rule.counter);
         (lowest + rule.max_skew).saturating_sub(u32::from(itself))
+    }
+
+    /// Whether a node the pod could go to can be bought in a domain that has none yet. Host names are left out: every
+    /// node is one.
+    fn opens_domain(&self, state: &PodState, rule: &SpreadRule, seen: &[bool]) -> bool {
+        let instance = self.instance;
+        let key = self.relations.counters[rule.counter].key;
+        let name = &self.relations.keys[key];
+        name != HOSTNAME_LABEL
+            && instance.sites[instance.standing..].iter().any(|site| {
+                let domain = site.labels.get(name).map(|value| self.domain_ids[key].get(value));
+                domain.is_some_and(|id| id.is_none_or(|id| !seen[*id]))
+                    && instance.shapes.admits(instance.snapshot, state.template, site)
+            })
     }
 
     /// Whether the pod may go to the node, every hard rule considered.

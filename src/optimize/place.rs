@@ -117,6 +117,10 @@ pub(super) fn buy_greedily(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_
         let Some((_, site, dense_first)) = best else { return };
         let node = occupancy.buy(site);
         let pattern = fill(occupancy, node, &by_kind, guide, dense_first).len();
+        // Pods held back by the spread of their like may now go where there is still room.
+        if occupancy.foresees_domains {
+            place_waiting(occupancy, |_| true);
+        }
         // The same pattern again as long as there are pods for it: no other offer has become better meanwhile.
         loop {
             for pods in by_kind.values_mut() {

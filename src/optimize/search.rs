@@ -90,7 +90,11 @@ pub(super) fn search(
     let mut candidates = Candidates::new(still.clone());
     let plain = Guide::read(&instance, &pools, &problem, &[], &[]);
     let out_of_time = || watch.out_of_time();
-    candidates.offer(placed(&instance, &relations, &plain, false, &out_of_time));
+    let spread = instance.sites.len() > instance.standing && relations.has_spread();
+    candidates.offer(placed(&instance, &relations, &plain, (false, false), &out_of_time));
+    if spread {
+        candidates.offer(placed(&instance, &relations, &plain, (false, true), &out_of_time));
+    }
     let report = |stage, candidates: &Candidates<'_>, bound| Progress {
         stage,
         cost_per_hour: Some(candidates.best_cost()),
@@ -110,9 +114,9 @@ pub(super) fn search(
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
         let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
-        candidates.offer(placed(&instance, &relations, &guide, false, &out_of_time));
+        candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
         if !done(&candidates, &proof) {
-            candidates.offer(placed(&instance, &relations, &guide, true, &out_of_time));
+            candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
         }
     }
     let integers = problem.variables.iter().filter(|v| v.integer).count();
@@ -126,7 +130,7 @@ pub(super) fn search(
             let guide = Guide::read(&instance, &pools, &problem, &values, &relaxed.row_prices);
             for guided in [true, false] {
                 if !done(&candidates, &proof) {
-                    candidates.offer(placed(&instance, &relations, &guide, guided, &out_of_time));
+                    candidates.offer(placed(&instance, &relations, &guide, (guided, spread), &out_of_time));
                 }
             }
         }
@@ -167,13 +171,14 @@ fn placed<'a>(
     instance: &'a Instance<'a>,
     relations: &'a Relations,
     guide: &Guide,
-    buy_guided: bool,
+    (buy_guided, foresees_domains): (bool, bool),
     out_of_time: &dyn Fn() -> bool,
 ) -> Option<Occupancy<'a>> {
     let mut choices = guide.choices.clone();
     let mut best: Option<Occupancy<'a>> = None;
     for _ in 0..MOST_RETREATS {
         let mut state = start(instance, relations, &choices);
+        state.foresees_domains = foresees_domains;
         if let Err(stuck) = relieve(&mut state) {
             if !retreat(instance, &mut choices, stuck) {
                 break;
