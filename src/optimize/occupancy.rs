@@ -3,6 +3,7 @@
 //! Every change is journalled, so that a trial can be taken back to a mark.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::domain::catalog::CapacityType;
 use crate::domain::plan::CostParts;
@@ -78,6 +79,8 @@ pub(super) struct Occupancy<'a> {
     on_spot: Vec<u32>,
     in_zone: Vec<BTreeMap<&'a str, u32>>,
     journal: Vec<Change>,
+    /// Prototypes by domain of each key; none for host names.
+    buyable: Rc<Vec<BTreeMap<String, Vec<usize>>>>,
     /// Weight of a free unit of each resource when nodes are compared.
     weights: Vec<f64>,
 }
@@ -90,6 +93,19 @@ pub(super) struct Wish {
     spot_full: bool,
     zone_cap: Option<u32>,
     moving: bool,
+}
+
+fn buyable(instance: &Instance<'_>, relations: &Relations) -> Vec<BTreeMap<String, Vec<usize>>> {
+    let by_domain = |key: &String| {
+        let mut domains: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for site in (instance.standing..instance.sites.len()).filter(|_| key != HOSTNAME_LABEL) {
+            if let Some(domain) = instance.sites[site].labels.get(key) {
+                domains.entry(domain.clone()).or_default().push(site);
+            }
+        }
+        domains
+    };
+    relations.keys.iter().map(by_domain).collect()
 }
 
 /// Whether a pod without a node is nothing to place: it is on its way out, or runs somewhere unknown.
@@ -126,6 +142,7 @@ impl<'a> Occupancy<'a> {
             on_spot: vec![0; instance.groups.len()],
             in_zone: vec![BTreeMap::new(); instance.groups.len()],
             journal: Vec::new(),
+            buyable: Rc::new(buyable(instance, relations)),
             weights: totals.iter().map(|total| if *total > 0.0 { 1.0 / total } else { 0.0 }).collect(),
         };
         for site in 0..instance.standing {
@@ -345,18 +362,25 @@ impl<'a> Occupancy<'a> {
         (lowest + rule.max_skew).saturating_sub(u32::from(itself))
     }
 
+    /// Whether the node has what the pod reserves, and its labels and taints let it on.
+    pub(super) fn has_room(&self, pod: usize, node: usize) -> bool {
+        let (state, on) = (&self.pods[pod], &self.nodes[node]);
+        let site = &self.instance.sites[on.site];
+        state.demand.iter().zip(&on.free).all(|(amount, free)| *amount <= 0 || amount <= free)
+            && self.instance.shapes.admits(self.instance.snapshot, state.template, site)
+    }
+
     /// Whether a node the pod could go to can be bought in a domain that has none yet. Host names are left out: every
     /// node is one.
     fn opens_domain(&self, state: &PodState, rule: &SpreadRule, seen: &[bool]) -> bool {
         let instance = self.instance;
         let key = self.relations.counters[rule.counter].key;
-        let name = &self.relations.keys[key];
-        name != HOSTNAME_LABEL
-            && instance.sites[instance.standing..].iter().any(|site| {
-                let domain = site.labels.get(name).map(|value| self.domain_ids[key].get(value));
-                domain.is_some_and(|id| id.is_none_or(|id| !seen[*id]))
-                    && instance.shapes.admits(instance.snapshot, state.template, site)
-            })
+        self.buyable[key].iter().any(|(domain, sites)| {
+            let stands = self.domain_ids[key].get(domain).is_some_and(|id| seen[*id]);
+            let admits =
+                |site: &usize| instance.shapes.admits(instance.snapshot, state.template, &instance.sites[*site]);
+            !stands && sites.iter().any(admits)
+        })
     }
 
     /// Whether the pod may go to the node, every hard rule considered.
@@ -368,8 +392,7 @@ impl<'a> Occupancy<'a> {
         if !on.open || !(site.accepts_new || home) {
             return false;
         }
-        let fits = state.demand.iter().zip(&on.free).all(|(amount, free)| *amount <= 0 || amount <= free);
-        fits && self.instance.shapes.admits(self.instance.snapshot, state.template, site)
+        self.has_room(wish.pod, node)
             && !(wish.spot_full && site.capacity_type == CapacityType::Spot)
             && wish.zone_cap.is_none_or(|cap| {
                 state.group.is_none_or(|g| self.in_zone[g].get(site.zone.as_str()).is_none_or(|count| *count < cap))

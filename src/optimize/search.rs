@@ -32,6 +32,9 @@ const OPTIMAL_GAP: f64 = 1e-6;
 /// Integers beyond which the whole program is not tried as one.
 const MOST_INTEGERS: usize = 10_000;
 
+/// Share of the time that may go by before the relaxation is begun.
+const PLAIN_SHARE: f64 = 0.2;
+
 /// Rounds of giving a group that does not fit a smaller choice.
 const MOST_RETREATS: usize = 12;
 
@@ -91,9 +94,11 @@ pub(super) fn search(
     let plain = Guide::read(&instance, &pools, &problem, &[], &[]);
     let out_of_time = || watch.out_of_time();
     let spread = instance.sites.len() > instance.standing && relations.has_spread();
-    candidates.offer(placed(&instance, &relations, &plain, (false, false), &out_of_time));
-    if spread {
-        candidates.offer(placed(&instance, &relations, &plain, (false, true), &out_of_time));
+    // The plain plan must not eat the time of the proof.
+    let slice_over = || clock.elapsed() >= stop.time_limit.mul_f64(PLAIN_SHARE);
+    candidates.offer(placed(&instance, &relations, &plain, (false, spread), &slice_over));
+    if spread && !slice_over() {
+        candidates.offer(placed(&instance, &relations, &plain, (false, false), &slice_over));
     }
     let report = |stage, candidates: &Candidates<'_>, bound| Progress {
         stage,
