@@ -43,7 +43,7 @@ pub(super) fn safe_bound(problem: &Problem, row_prices: &[f64]) -> f64 {
     bound - ROUNDING * size
 }
 
-/// A bound of HiGHS, made safe against its feasibility tolerance.
+/// A bound of `HiGHS`, made safe against its feasibility tolerance.
 pub(super) fn solver_bound(problem: &Problem, dual_bound: f64) -> f64 {
     if !dual_bound.is_finite() {
         return f64::NEG_INFINITY;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::Catalog;
-use crate::domain::menu::Menu;
+use crate::domain::menu::{Menu, MenuEntry};
 use crate::domain::policy::{Policy, Target};
 use crate::domain::resources::{PODS, Resources};
 use crate::domain::snapshot::{Pod, Snapshot, Workload, WorkloadId};
@@ -22,7 +22,7 @@ pub(super) struct Instance<'a> {
     pub(super) policy: &'a Policy,
     /// Names of all resources that anything asks for or offers; sorted.
     pub(super) resources: Vec<&'a str>,
-    /// Workloads whose pods are placed; those of DaemonSets are not among them.
+    /// Workloads whose pods are placed; those of `DaemonSets` are not among them.
     pub(super) groups: Vec<Group<'a>>,
     /// One a pod of the snapshot.
     pub(super) pods: Vec<PodFacts>,
@@ -37,7 +37,7 @@ pub(super) struct Instance<'a> {
 /// What may be decided about a pod that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Belongs to a DaemonSet: overhead of its node, goes with it.
+    /// Belongs to a `DaemonSet`: overhead of its node, goes with it.
     Daemon,
     /// Being deleted: takes room, is not planned for.
     Leaving,
@@ -45,6 +45,8 @@ pub(super) enum Standing {
     Fixed,
     /// May go to another node, or go at all if its workload shrinks.
     Movable,
+    /// Runs on a node that the snapshot does not know: one of the replicas, and nothing else is known of it.
+    Elsewhere,
     /// Has no node.
     Waiting,
 }
@@ -53,7 +55,7 @@ pub(super) enum Standing {
 #[derive(Debug, Clone)]
 pub(super) struct PodFacts {
     pub(super) standing: Standing,
-    /// Its workload among [`Instance::groups`]; `None` for DaemonSets and pods on their way out.
+    /// Its workload among [`Instance::groups`]; `None` for `DaemonSets` and pods on their way out.
     pub(super) group: Option<usize>,
     pub(super) template: usize,
     /// Index of its node.
@@ -70,8 +72,10 @@ pub(super) struct Group<'a> {
     pub(super) menu: Option<&'a Menu>,
     /// Its pods that exist (without those being deleted).
     pub(super) pods: Vec<usize>,
-    /// How many of them stay where they are.
+    /// How many of them stay where they are, those on unknown nodes included.
     pub(super) fixed: u32,
+    /// How many of them run on nodes that the snapshot does not know.
+    pub(super) elsewhere: u32,
     /// How many of them have a node.
     pub(super) running: u32,
     /// Template of pods to come; `None` where nothing tells.
@@ -110,6 +114,11 @@ impl Group<'_> {
         self.options.iter().map(|o| o.replicas).max().unwrap_or(0)
     }
 
+    /// How many of its pods stay on nodes that are known.
+    pub(super) fn pinned(&self) -> u32 {
+        self.fixed - self.elsewhere
+    }
+
     /// `Kind/name`.
     pub(super) fn label(&self) -> String {
         format!("{}/{}", self.id.kind, self.id.name)
@@ -134,7 +143,8 @@ impl<'a> Instance<'a> {
             if let Some(group) = group.and_then(|g| groups.get_mut(g)) {
                 group.pods.push(index);
                 group.running += u32::from(node.is_some());
-                group.fixed += u32::from(standing == Standing::Fixed);
+                group.fixed += u32::from(matches!(standing, Standing::Fixed | Standing::Elsewhere));
+                group.elsewhere += u32::from(standing == Standing::Elsewhere);
             }
             let demand = snapshot
                 .templates
@@ -195,17 +205,37 @@ pub(super) fn dense_demand(resources: &[&str], requests: &Resources) -> Amounts 
     resources.iter().map(|name| if *name == PODS { 1 } else { requests.get(name).max(0) }).collect()
 }
 
+/// What is asked for, without the pod slot and without zeros.
+fn asked(requests: &Resources) -> Resources {
+    Resources::of(requests.iter().filter(|(name, amount)| *name != PODS && *amount != 0))
+}
+
+/// Whether the target's bounds allow the entry; what stands is never out of bounds.
+fn within(target: &Target, entry: &MenuEntry, declared: u32, now: Option<Resources>) -> bool {
+    let replicas = entry.replicas == declared
+        || target.scale_replicas && (target.min_replicas..=target.max_replicas).contains(&entry.replicas);
+    let (then, now) = (asked(&entry.requests), now.unwrap_or_default());
+    let changed = then.iter().chain(now.iter()).map(|(name, _)| name).filter(|name| then.get(name) != now.get(name));
+    let allowed = |name: &str| {
+        target.resize_requests
+            && target.min_requests.0.get(name).is_none_or(|least| then.get(name) >= *least)
+            && target.max_requests.0.get(name).is_none_or(|most| then.get(name) <= *most)
+    };
+    replicas && changed.into_iter().all(allowed)
+}
+
 fn standing_of(pod: &Pod, node: Option<usize>, daemon: bool, batch: bool) -> Standing {
     match node {
         _ if daemon => Standing::Daemon,
         _ if pod.deleting => Standing::Leaving,
+        None if pod.node.is_some() => Standing::Elsewhere,
         None => Standing::Waiting,
         Some(_) if batch || pod.do_not_evict || pod.workload.kind == "Pod" => Standing::Fixed,
         Some(_) => Standing::Movable,
     }
 }
 
-/// One group a workload that is no DaemonSet, and one for each workload only its pods tell of; sorted by id.
+/// One group a workload that is no `DaemonSet`, and one for each workload only its pods tell of; sorted by id.
 fn groups_of<'a>(
     snapshot: &'a Snapshot,
     policy: &'a Policy,
@@ -225,6 +255,7 @@ fn groups_of<'a>(
                 menu: menus.get(id).copied().filter(|m| !m.entries.is_empty()),
                 pods: Vec::new(),
                 fixed: 0,
+                elsewhere: 0,
                 running: 0,
                 template: workload.and_then(|w| w.template).filter(|t| *t < snapshot.templates.len()),
                 options: Vec::new(),
@@ -249,38 +280,40 @@ fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, resources: &[&str]
     let keeps_pods = batch || group.workload.is_none() || group.id.kind == "Pod" || group.template.is_none();
     let declared = if keeps_pods { existing } else { declared.max(group.fixed) };
     let own_size = group.template.and_then(|t| snapshot.templates.get(t)).map(|t| &t.requests);
-    match group.menu.filter(|_| !keeps_pods) {
-        Some(menu) => {
-            for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| e.replicas >= group.fixed) {
-                let size = (own_size != Some(&entry.requests)).then(|| entry.requests.clone());
-                let size = group.sizes.iter().position(|s| *s == size).unwrap_or_else(|| {
-                    group.sizes.push(size);
-                    group.sizes.len() - 1
-                });
-                let option = Choice {
-                    replicas: entry.replicas,
-                    size,
-                    risk_cost_per_hour: entry.risk_cost_per_hour.max(0.0),
-                    entry: Some(index),
-                };
-                if menu.current == Some(index) {
-                    group.current = Some(group.options.len());
-                }
-                group.options.push(option);
-            }
-        }
-        None => {
-            let entry = group.menu.map(|m| m.current.unwrap_or(0).min(m.entries.len() - 1));
-            let risk = entry.and_then(|e| group.menu.and_then(|m| m.entries.get(e)));
-            group.current = Some(0);
-            group.sizes.push(None);
-            group.options.push(Choice {
-                replicas: declared,
-                size: 0,
-                risk_cost_per_hour: risk.map_or(0.0, |e| e.risk_cost_per_hour.max(0.0)),
-                entry,
+    if let Some(menu) = group.menu.filter(|_| !keeps_pods) {
+        let may_choose = |entry: &MenuEntry| {
+            entry.replicas >= group.fixed
+                && group.target.is_none_or(|target| within(target, entry, declared, own_size.map(asked)))
+        };
+        for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| may_choose(e)) {
+            let own = own_size.is_some_and(|own| asked(own) == asked(&entry.requests));
+            let size = (!own).then(|| entry.requests.clone());
+            let size = group.sizes.iter().position(|s| *s == size).unwrap_or_else(|| {
+                group.sizes.push(size);
+                group.sizes.len() - 1
             });
+            let option = Choice {
+                replicas: entry.replicas,
+                size,
+                risk_cost_per_hour: entry.risk_cost_per_hour.max(0.0),
+                entry: Some(index),
+            };
+            if menu.current == Some(index) {
+                group.current = Some(group.options.len());
+            }
+            group.options.push(option);
         }
+    } else {
+        let entry = group.menu.map(|m| m.current.unwrap_or(0).min(m.entries.len() - 1));
+        let risk = entry.and_then(|e| group.menu.and_then(|m| m.entries.get(e)));
+        group.current = Some(0);
+        group.sizes.push(None);
+        group.options.push(Choice {
+            replicas: declared,
+            size: 0,
+            risk_cost_per_hour: risk.map_or(0.0, |e| e.risk_cost_per_hour.max(0.0)),
+            entry,
+        });
     }
     if group.options.is_empty() {
         // Every entry would take fixed pods away: what stands is all that is left.

@@ -36,7 +36,11 @@ pub(super) struct Budget {
 impl Limits {
     pub(super) fn new(snapshot: &Snapshot, policy: &Policy, groups: &[Group<'_>], pods: &[PodFacts]) -> Self {
         let disruption = &policy.disruption;
-        let movable = pods.iter().filter(|p| p.standing == Standing::Movable).count() as u32;
+        // As the policy counts: all that could be evicted, pods of Jobs included though they stay.
+        let evictable = snapshot.pods.iter().zip(pods).filter(|(pod, facts)| {
+            matches!(facts.standing, Standing::Movable | Standing::Fixed) && facts.node.is_some() && !pod.do_not_evict
+        });
+        let movable = evictable.count() as u32;
         let waves = disruption.max_waves.max(1);
         let mut budgets_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut budgets = Vec::new();

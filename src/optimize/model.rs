@@ -97,7 +97,8 @@ impl<'a> Model<'a> {
 
     fn nodes(&mut self) {
         let change = self.instance.node_change_price();
-        let most_pods: u32 = self.instance.groups.iter().map(|g| g.most_replicas()).fold(0, u32::saturating_add);
+        let most_pods: u32 =
+            self.instance.groups.iter().map(super::instance::Group::most_replicas).fold(0, u32::saturating_add);
         for (index, pool) in self.pools.iter().enumerate() {
             let standing = pool.nodes.len() as f64;
             let quantity = Quantity::Nodes { pool: index };
@@ -165,7 +166,8 @@ impl<'a> Model<'a> {
             let unplaced = self.variable(quantity, 0.0, f64::from(group.most_replicas()), true, price);
             let placed = self.replicas[index].iter().filter(|(_, s, _, _)| *s == size).map(|(_, _, _, v)| (*v, 1.0));
             let mut terms: Vec<(usize, f64)> = placed.chain([(unplaced, 1.0)]).collect();
-            let (chosen, right) = self.per_choice(index, Some(size), f64::from);
+            let placed = |replicas: u32| f64::from(replicas.saturating_sub(group.elsewhere));
+            let (chosen, right) = self.per_choice(index, Some(size), placed);
             terms.extend(chosen.into_iter().map(|(v, a)| (v, -a)));
             self.row(format!("replicas/{full_name}/{size}"), terms, Sense::Equal, right);
         }
@@ -275,7 +277,7 @@ impl<'a> Model<'a> {
         }
         let mut terms: Vec<(usize, f64)> = all_moves.iter().map(|(v, _)| (*v, -1.0)).collect();
         let mut right = 0.0;
-        for (index, group) in instance.groups.iter().enumerate().filter(|(_, g)| g.running > g.fixed) {
+        for (index, group) in instance.groups.iter().enumerate().filter(|(_, g)| g.running > g.pinned()) {
             let existing = group.pods.len() as u32;
             let (chosen, constant) =
                 self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
@@ -316,7 +318,7 @@ impl<'a> Model<'a> {
         let mut all_moves = Vec::new();
         let mut by_budget: Vec<Vec<(usize, f64)>> = vec![Vec::new(); limits.budgets.len()];
         for (index, group) in instance.groups.iter().enumerate() {
-            let movable = group.running.saturating_sub(group.fixed);
+            let movable = group.running.saturating_sub(group.pinned());
             if movable == 0 {
                 continue;
             }
@@ -353,7 +355,9 @@ impl<'a> Model<'a> {
             self.row(format!("moves/{name}"), leaving, Sense::AtMost, right);
             all_moves.push((moved, 1.0));
             for (budget, terms) in by_budget.iter_mut().enumerate() {
-                if group.templates.iter().all(|t| limits.budgets_of(*t).contains(&budget)) {
+                // A workload that may grow may have more to spare than it has now.
+                let sized = group.options.len() == 1;
+                if sized && group.templates.iter().all(|t| limits.budgets_of(*t).contains(&budget)) {
                     terms.push((moved, 1.0));
                 }
             }

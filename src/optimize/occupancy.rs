@@ -3,6 +3,7 @@
 //! Every change is journalled, so that a trial can be taken back to a mark.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::domain::catalog::CapacityType;
 use crate::domain::plan::CostParts;
@@ -58,6 +59,8 @@ pub(super) struct Occupancy<'a> {
     pub(super) relations: &'a Relations,
     /// Option each group takes.
     pub(super) choices: Vec<usize>,
+    /// Domains that could be bought count for spread as if they stood: buying there later then breaks no spread.
+    pub(super) foresees_domains: bool,
     pub(super) pods: Vec<PodState>,
     pub(super) nodes: Vec<NodeState>,
     /// Nodes bought by site, open ones.
@@ -76,6 +79,8 @@ pub(super) struct Occupancy<'a> {
     on_spot: Vec<u32>,
     in_zone: Vec<BTreeMap<&'a str, u32>>,
     journal: Vec<Change>,
+    /// Prototypes by domain of each key; none for host names.
+    buyable: Rc<Vec<BTreeMap<String, Vec<usize>>>>,
     /// Weight of a free unit of each resource when nodes are compared.
     weights: Vec<f64>,
 }
@@ -88,6 +93,24 @@ pub(super) struct Wish {
     spot_full: bool,
     zone_cap: Option<u32>,
     moving: bool,
+}
+
+fn buyable(instance: &Instance<'_>, relations: &Relations) -> Vec<BTreeMap<String, Vec<usize>>> {
+    let by_domain = |key: &String| {
+        let mut domains: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for site in (instance.standing..instance.sites.len()).filter(|_| key != HOSTNAME_LABEL) {
+            if let Some(domain) = instance.sites[site].labels.get(key) {
+                domains.entry(domain.clone()).or_default().push(site);
+            }
+        }
+        domains
+    };
+    relations.keys.iter().map(by_domain).collect()
+}
+
+/// Whether a pod without a node is nothing to place: it is on its way out, or runs somewhere unknown.
+fn settled(standing: Standing) -> bool {
+    matches!(standing, Standing::Leaving | Standing::Elsewhere)
 }
 
 impl<'a> Occupancy<'a> {
@@ -104,6 +127,7 @@ impl<'a> Occupancy<'a> {
             instance,
             relations,
             choices,
+            foresees_domains: false,
             pods: Vec::with_capacity(instance.pods.len()),
             nodes: Vec::with_capacity(instance.standing),
             bought: BTreeMap::new(),
@@ -118,6 +142,7 @@ impl<'a> Occupancy<'a> {
             on_spot: vec![0; instance.groups.len()],
             in_zone: vec![BTreeMap::new(); instance.groups.len()],
             journal: Vec::new(),
+            buyable: Rc::new(buyable(instance, relations)),
             weights: totals.iter().map(|total| if *total > 0.0 { 1.0 / total } else { 0.0 }).collect(),
         };
         for site in 0..instance.standing {
@@ -327,11 +352,35 @@ impl<'a> Occupancy<'a> {
                 lowest = lowest.min(counts.get(domain).copied().unwrap_or(0));
             }
         }
+        if self.foresees_domains && self.opens_domain(state, rule, &seen) {
+            lowest = 0;
+        }
         if domains == 0 || rule.min_domains.is_some_and(|least| domains < least) {
             lowest = 0;
         }
         let itself = self.relations.counted_by(state.template, state.group).any(|c| c == rule.counter);
         (lowest + rule.max_skew).saturating_sub(u32::from(itself))
+    }
+
+    /// Whether the node has what the pod reserves, and its labels and taints let it on.
+    pub(super) fn has_room(&self, pod: usize, node: usize) -> bool {
+        let (state, on) = (&self.pods[pod], &self.nodes[node]);
+        let site = &self.instance.sites[on.site];
+        state.demand.iter().zip(&on.free).all(|(amount, free)| *amount <= 0 || amount <= free)
+            && self.instance.shapes.admits(self.instance.snapshot, state.template, site)
+    }
+
+    /// Whether a node the pod could go to can be bought in a domain that has none yet. Host names are left out: every
+    /// node is one.
+    fn opens_domain(&self, state: &PodState, rule: &SpreadRule, seen: &[bool]) -> bool {
+        let instance = self.instance;
+        let key = self.relations.counters[rule.counter].key;
+        self.buyable[key].iter().any(|(domain, sites)| {
+            let stands = self.domain_ids[key].get(domain).is_some_and(|id| seen[*id]);
+            let admits =
+                |site: &usize| instance.shapes.admits(instance.snapshot, state.template, &instance.sites[*site]);
+            !stands && sites.iter().any(admits)
+        })
     }
 
     /// Whether the pod may go to the node, every hard rule considered.
@@ -343,8 +392,7 @@ impl<'a> Occupancy<'a> {
         if !on.open || !(site.accepts_new || home) {
             return false;
         }
-        let fits = state.demand.iter().zip(&on.free).all(|(amount, free)| *amount <= 0 || amount <= free);
-        fits && self.instance.shapes.admits(self.instance.snapshot, state.template, site)
+        self.has_room(wish.pod, node)
             && !(wish.spot_full && site.capacity_type == CapacityType::Spot)
             && wish.zone_cap.is_none_or(|cap| {
                 state.group.is_none_or(|g| self.in_zone[g].get(site.zone.as_str()).is_none_or(|count| *count < cap))
@@ -404,6 +452,14 @@ impl<'a> Occupancy<'a> {
                 return false;
             }
             let site = &self.instance.sites[on.site];
+            let grows = |pod: &usize| {
+                let pod = &self.pods[*pod];
+                let now = pod.existing.map_or(0, |p| self.instance.pods[p].demand[resource]);
+                pod.origin != Some(node) || pod.demand[resource] > now
+            };
+            if on.pods.iter().any(grows) {
+                return true;
+            }
             let used_now: i64 = self
                 .pods
                 .iter()
@@ -423,14 +479,15 @@ impl<'a> Occupancy<'a> {
 
     /// Pods that are wanted and have no node.
     pub(super) fn waiting(&self) -> Vec<usize> {
-        (0..self.pods.len()).filter(|p| self.pods[*p].node.is_none() && !self.pods[*p].removed).collect()
+        let waits = |pod: &PodState| pod.node.is_none() && !pod.removed && !settled(pod.standing);
+        (0..self.pods.len()).filter(|p| waits(&self.pods[*p])).collect()
     }
 
     /// Cost of the state, in the checker's parts.
     pub(super) fn cost(&self) -> CostParts {
         let instance = self.instance;
         let mut cost = CostParts::default();
-        for node in self.nodes.iter() {
+        for node in &self.nodes {
             if node.open {
                 cost.nodes += instance.sites[node.site].price_per_hour;
             }
@@ -439,7 +496,7 @@ impl<'a> Occupancy<'a> {
             }
         }
         cost.risk = (0..self.choices.len()).filter_map(|g| self.choice(g)).map(|c| c.risk_cost_per_hour).sum();
-        for pod in self.pods.iter().filter(|p| !p.removed) {
+        for pod in self.pods.iter().filter(|p| !p.removed && (p.node.is_some() || !settled(p.standing))) {
             match (pod.origin, pod.node) {
                 (_, None) => cost.unplaced += instance.unplaced_price(pod.template),
                 (Some(origin), Some(node)) if origin != node => cost.change += self.move_price(pod),

@@ -95,28 +95,16 @@ pub(super) fn buy_greedily(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_
         for pod in waiting {
             by_kind.entry(kind(occupancy, pod)).or_default().push(pod);
         }
-        let mut best: Option<(f64, usize, bool)> = None;
-        for site in instance.standing..instance.sites.len() {
-            if !quota_left(occupancy, site) {
-                continue;
-            }
-            for dense_first in [true, false] {
-                let mark = occupancy.mark();
-                let node = occupancy.buy(site);
-                let placed = fill(occupancy, node, &by_kind, guide, dense_first);
-                let price = instance.sites[site].price_per_hour + instance.node_change_price();
-                let worth: f64 = placed.iter().map(|p| guide.worth(occupancy, *p)).sum();
-                let saved: f64 = placed.iter().map(|p| instance.unplaced_price(occupancy.pods[*p].template)).sum();
-                occupancy.roll_back(mark);
-                let score = price / worth.max(1e-12);
-                if !placed.is_empty() && price < saved && best.is_none_or(|(least, ..)| score < least) {
-                    best = Some((score, site, dense_first));
-                }
-            }
-        }
-        let Some((_, site, dense_first)) = best else { return };
+        let everything: Vec<usize> = (instance.standing..instance.sites.len()).collect();
+        let best = cheapest_for_its_pods(occupancy, &guide.promising, &by_kind, guide)
+            .or_else(|| cheapest_for_its_pods(occupancy, &everything, &by_kind, guide));
+        let Some((site, dense_first)) = best else { return };
         let node = occupancy.buy(site);
         let pattern = fill(occupancy, node, &by_kind, guide, dense_first).len();
+        // Pods held back by the spread of their like may now go where there is still room.
+        if occupancy.foresees_domains {
+            place_waiting(occupancy, |_| true);
+        }
         // The same pattern again as long as there are pods for it: no other offer has become better meanwhile.
         loop {
             for pods in by_kind.values_mut() {
@@ -133,6 +121,37 @@ pub(super) fn buy_greedily(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_
             }
         }
     }
+}
+
+/// The prototype, and the order to fill it in, that costs least for the worth of the pods it takes; `None` where none
+/// takes pods worth its price.
+fn cheapest_for_its_pods(
+    occupancy: &mut Occupancy<'_>,
+    sites: &[usize],
+    by_kind: &BTreeMap<Kind, Vec<usize>>,
+    guide: &Guide,
+) -> Option<(usize, bool)> {
+    let instance = occupancy.instance;
+    let mut best: Option<(f64, usize, bool)> = None;
+    for &site in sites {
+        if !quota_left(occupancy, site) {
+            continue;
+        }
+        for dense_first in [true, false] {
+            let mark = occupancy.mark();
+            let node = occupancy.buy(site);
+            let placed = fill(occupancy, node, by_kind, guide, dense_first);
+            let price = instance.sites[site].price_per_hour + instance.node_change_price();
+            let worth: f64 = placed.iter().map(|p| guide.worth(occupancy, *p)).sum();
+            let saved: f64 = placed.iter().map(|p| instance.unplaced_price(occupancy.pods[*p].template)).sum();
+            occupancy.roll_back(mark);
+            let score = price / worth.max(1e-12);
+            if !placed.is_empty() && price < saved && best.is_none_or(|(least, ..)| score < least) {
+                best = Some((score, site, dense_first));
+            }
+        }
+    }
+    best.map(|(_, site, dense_first)| (site, dense_first))
 }
 
 /// Puts waiting pods on the node, kind by kind: those of most worth for their share of the node first, or the largest.
@@ -163,6 +182,10 @@ fn fill(
     let mut placed = Vec::new();
     for (_, _, kind) in order {
         for &pod in &by_kind[kind] {
+            // Cheap to ask, and mostly what ends it; a wish looks at the whole cluster.
+            if !occupancy.has_room(pod, node) {
+                break;
+            }
             let Some(wish) = occupancy.wish(pod) else { break };
             if !occupancy.admits(&wish, node) {
                 break;

@@ -13,10 +13,10 @@ use crate::domain::snapshot::WorkloadId;
 
 use super::instance::{Amounts, Instance, Standing, dense_demand};
 use super::occupancy::Occupancy;
-use super::reasons::Reasons;
+use super::reasons::{Reasons, cluster_after};
 
 /// The plan of a state, its certificate still to be filled in.
-pub(super) fn plan_of(occupancy: &Occupancy<'_>, reasons: &mut Reasons<'_>) -> Plan {
+pub(super) fn plan_of(occupancy: &Occupancy<'_>, reasons: &Reasons<'_>) -> Plan {
     let names = node_names(occupancy);
     let (placements, used) = placements(occupancy, &names);
     let moved = moves_by_workload(&placements);
@@ -262,7 +262,7 @@ fn removals(occupancy: &Occupancy<'_>) -> Vec<Removal> {
     removals
 }
 
-fn unplaced(occupancy: &Occupancy<'_>, reasons: &mut Reasons<'_>) -> Vec<Unplaced> {
+fn unplaced(occupancy: &Occupancy<'_>, reasons: &Reasons<'_>) -> Vec<Unplaced> {
     let mut kinds: BTreeMap<(String, String, usize), Vec<usize>> = BTreeMap::new();
     for pod in occupancy.waiting() {
         let state = &occupancy.pods[pod];
@@ -273,8 +273,10 @@ fn unplaced(occupancy: &Occupancy<'_>, reasons: &mut Reasons<'_>) -> Vec<Unplace
         kinds.entry((namespace, workload, state.template)).or_default().push(pod);
     }
     let mut unplaced: Vec<Unplaced> = Vec::new();
+    let mut cluster = None;
     for ((namespace, workload, _), pods) in kinds {
-        let found = reasons.of(occupancy, pods[0]);
+        let cluster = cluster.get_or_insert_with(|| cluster_after(occupancy));
+        let found = reasons.of(occupancy, cluster, pods[0]);
         match unplaced.last_mut().filter(|u| u.namespace == namespace && u.workload == workload) {
             Some(same) => {
                 same.count += pods.len() as u32;

@@ -1,6 +1,6 @@
 //! Stage 1, nodes: those of one shape become one pool, and so does what can be bought of one offer in one zone.
 //!
-//! Shapes are compared with all pods but those of DaemonSets taken off, because the pods are what is decided. Nodes
+//! Shapes are compared with all pods but those of `DaemonSets` taken off, because the pods are what is decided. Nodes
 //! that cannot be given back form pools of their own whose room is the sum of theirs, whatever each one's is.
 //! Wherever a node's room could be read in two ways, the larger is taken, so that the program stays a relaxation.
 
@@ -89,7 +89,7 @@ pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
             }
         }
         pools.push(Pool {
-            name: unique(&mut names, format!("{}/{}", key.offer, key.zone)),
+            name: unique(&mut names, &format!("{}/{}", key.offer, key.zone)),
             site: nodes[0],
             purchasable: false,
             elastic: key.elastic,
@@ -105,7 +105,7 @@ pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
     for (index, site) in instance.sites.iter().enumerate().skip(instance.standing) {
         let room: Amounts = site.allocatable.iter().zip(&site.daemon_demand).map(|(a, d)| a - d).collect();
         pools.push(Pool {
-            name: unique(&mut names, format!("new {}/{}", site.offer, site.zone)),
+            name: unique(&mut names, &format!("new {}/{}", site.offer, site.zone)),
             site: index,
             nodes: Vec::new(),
             purchasable: true,
@@ -122,7 +122,7 @@ pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
 }
 
 struct NodeLoad {
-    /// Room for placed pods: what is allocatable less DaemonSet pods, or what placed pods take now if that is more.
+    /// Room for placed pods: what is allocatable less `DaemonSet` pods, or what placed pods take now if that is more.
     room: Amounts,
     /// Placed pods on it.
     pods: Vec<usize>,
@@ -142,7 +142,7 @@ fn node_loads(instance: &Instance<'_>) -> Vec<NodeLoad> {
                     *room = room.saturating_sub(*amount);
                 }
             }
-            Standing::Leaving | Standing::Waiting => {}
+            Standing::Leaving | Standing::Waiting | Standing::Elsewhere => {}
             Standing::Fixed | Standing::Movable => {
                 loads[node].pods.push(index);
                 for (used, amount) in used[node].iter_mut().zip(&pod.demand) {
@@ -159,8 +159,8 @@ fn node_loads(instance: &Instance<'_>) -> Vec<NodeLoad> {
     loads
 }
 
-fn unique(names: &mut BTreeSet<String>, name: String) -> String {
-    let mut candidate = name.clone();
+fn unique(names: &mut BTreeSet<String>, name: &str) -> String {
+    let mut candidate = name.to_owned();
     let mut number = 2;
     while !names.insert(candidate.clone()) {
         candidate = format!("{name}#{number}");

@@ -1,22 +1,78 @@
-//! Why a pod has no node.
+//! Why a pod has no node when the plan is done, in kube-scheduler's kind of words.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::domain::resources::{PODS, Resources};
+
+use super::eligibility::{Cluster, NodeState, why_not, why_not_offered};
+use super::instance::Instance;
 use super::occupancy::Occupancy;
 
-/// Explains pods without a node.
+/// Explains pods without a node: over the nodes that stand, then over the offers.
 pub(super) struct Reasons<'a> {
-    marker: std::marker::PhantomData<&'a ()>,
+    offered: Vec<NodeState<'a>>,
 }
 
-impl Reasons<'_> {
-    pub(super) fn new() -> Self {
-        Self { marker: std::marker::PhantomData }
+impl<'a> Reasons<'a> {
+    pub(super) fn new(instance: &'a Instance<'a>) -> Self {
+        let offered = instance.sites[instance.standing..].iter().map(|site| {
+            let mut free: Resources = instance.named(&site.allocatable);
+            free.subtract(&instance.named(&site.daemon_demand));
+            NodeState {
+                name: Cow::Borrowed(site.name.as_str()),
+                labels: Cow::Borrowed(&site.labels),
+                taints: &site.taints,
+                unschedulable: false,
+                free,
+                pods: BTreeMap::new(),
+                deleting: BTreeMap::new(),
+            }
+        });
+        Self { offered: offered.collect() }
     }
 
-    /// Reasons over the nodes that stand, then over the offers.
-    #[expect(clippy::unused_self, reason = "holds what is shared between pods")]
-    pub(super) fn of(&mut self, occupancy: &Occupancy<'_>, pod: usize) -> Vec<String> {
-        let standing = occupancy.instance.standing;
+    /// What keeps the pod off, as the state leaves the nodes.
+    pub(super) fn of(&self, occupancy: &Occupancy<'_>, cluster: &Cluster<'_>, pod: usize) -> Vec<String> {
+        let instance = occupancy.instance;
         let state = &occupancy.pods[pod];
-        vec![format!("0/{standing} nodes are available: {}", state.name)]
+        let Some(template) = instance.snapshot.templates.get(state.template) else {
+            return vec!["its pod template is unknown".to_owned()];
+        };
+        let mut requests = instance.named(&state.demand);
+        requests.0.remove(PODS);
+        let mut reasons = vec![why_not(cluster, template, &requests).sentence("nodes")];
+        if !template.rules.scheduling_gates.is_empty() {
+            return reasons;
+        }
+        if self.offered.is_empty() {
+            let buys = instance.policy.disruption.add_nodes;
+            let why = if buys { "there is no offer to buy a node from" } else { "the policy buys no nodes" };
+            reasons.push(why.to_owned());
+            return reasons;
+        }
+        let verdict = why_not_offered(cluster, &self.offered, template, &requests);
+        reasons.push(match verdict.fitting {
+            0 => format!("no offer can hold it: {}", verdict.sentence("offers")),
+            _ => "an offer could hold it, but a quota, the spread of its pods or the price is in the way".to_owned(),
+        });
+        reasons
     }
+}
+
+/// The nodes that stand and stay, with the pods planned on them.
+pub(super) fn cluster_after<'a>(occupancy: &Occupancy<'a>) -> Cluster<'a> {
+    let instance = occupancy.instance;
+    let mut cluster = Cluster::empty(instance.snapshot);
+    for pod in &occupancy.pods {
+        let node = pod.node.filter(|n| occupancy.nodes[*n].open).and_then(|n| cluster.nodes.get_mut(n));
+        if let Some(node) = node {
+            let mut requests = instance.named(&pod.demand);
+            requests.0.remove(PODS);
+            node.place(pod.template, &requests);
+        }
+    }
+    let mut open = occupancy.nodes.iter().map(|n| n.open);
+    cluster.nodes.retain(|_| open.next().unwrap_or(true));
+    cluster
 }

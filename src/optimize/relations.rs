@@ -180,6 +180,12 @@ impl Relations {
         Self { keys, counters, templates, group_spread }
     }
 
+    /// Whether anything is spread over domains other than nodes.
+    pub(super) fn has_spread(&self) -> bool {
+        let rules = self.templates.iter().flat_map(|t| &t.spread).chain(self.group_spread.iter().flatten());
+        rules.into_iter().any(|rule| self.keys[self.counters[rule.counter].key] != HOSTNAME_LABEL)
+    }
+
     /// Counters that count a pod of the template in the group.
     pub(super) fn counted_by(&self, template: usize, group: Option<usize>) -> impl Iterator<Item = usize> {
         let own = group.and_then(|g| self.group_spread.get(g)).and_then(Option::as_ref).map(|s| s.counter);

@@ -10,6 +10,9 @@ use super::occupancy::Occupancy;
 use super::pools::Pool;
 use super::sites::estimate_price;
 
+/// Prototypes looked at first where the program says nothing: enough for several zones of several offers.
+const PROMISING: usize = 12;
+
 /// What the program says to do, for placing on concrete nodes to follow.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Guide {
@@ -19,6 +22,8 @@ pub(super) struct Guide {
     pub(super) nodes: BTreeMap<usize, u32>,
     /// Pods to put on them, by (group, template, prototype).
     pub(super) replicas: BTreeMap<(usize, usize, usize), u32>,
+    /// Prototypes worth looking at first: those the program buys any part of, or the cheapest for what they hold.
+    pub(super) promising: Vec<usize>,
     /// Price of one pod more, by (group, size), as the relaxation has it.
     worth: BTreeMap<(usize, usize), f64>,
 }
@@ -44,14 +49,20 @@ impl Guide {
                         guide.choices[group] = option;
                     }
                 }
-                Quantity::Nodes { pool } if pools[pool].purchasable && count > 0 => {
-                    guide.nodes.insert(pools[pool].site, count);
+                Quantity::Nodes { pool } if pools[pool].purchasable && *value > 1e-6 => {
+                    guide.promising.push(pools[pool].site);
+                    if count > 0 {
+                        guide.nodes.insert(pools[pool].site, count);
+                    }
                 }
                 Quantity::Replicas { group, template, pool, .. } if pools[pool].purchasable && count > 0 => {
                     *guide.replicas.entry((group, template, pools[pool].site)).or_insert(0) += count;
                 }
                 _ => {}
             }
+        }
+        if guide.promising.is_empty() {
+            guide.promising = cheapest(instance);
         }
         for (row, price) in problem.constraints.iter().zip(row_prices) {
             let unplaced = row.terms.iter().find_map(|(v, _)| match problem.variables[*v].quantity {
@@ -73,6 +84,20 @@ impl Guide {
         // Never nothing: a pod the relaxation places for free still wants its room.
         priced + 1e-3 * occupancy.size_of(&state.demand)
     }
+}
+
+/// The prototypes that cost least for what they hold, at the policy's estimates; the cheapest first.
+fn cheapest(instance: &Instance<'_>) -> Vec<usize> {
+    let price_of_worth = |site: usize| {
+        let facts = &instance.sites[site];
+        let held = instance.named(&facts.allocatable);
+        let worth = estimate_price(&held, CapacityType::OnDemand, &instance.policy.planning);
+        facts.price_per_hour / worth.max(1e-12)
+    };
+    let mut sites: Vec<(f64, usize)> =
+        (instance.standing..instance.sites.len()).map(|site| (price_of_worth(site), site)).collect();
+    sites.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    sites.into_iter().take(PROMISING).map(|(_, site)| site).collect()
 }
 
 /// What a pod's room would cost at the policy's estimates, by (group, size): the worth until the relaxation knows better.

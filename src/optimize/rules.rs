@@ -144,7 +144,7 @@ fn spreads(model: &mut Model<'_>, relations: &Relations) {
         let members = facts.templates.iter().map(|t| (group, *t)).collect();
         let name = format!("spread/{}/{}", facts.id.namespace, facts.label());
         let policy = facts.target.map(|t| format!("targets.{}.spread", t.name));
-        spread(model, relations, rule, &members, &name, policy);
+        spread(model, relations, rule, &members, &name, policy.as_deref());
     }
 }
 
@@ -154,7 +154,7 @@ fn spread(
     rule: SpreadRule,
     members: &BTreeSet<Variant>,
     name: &str,
-    policy: Option<String>,
+    policy: Option<&str>,
 ) {
     let key = relations.keys[relations.counters[rule.counter].key].clone();
     if key == HOSTNAME_LABEL {
@@ -163,11 +163,15 @@ fn spread(
     let domains = domains(model, &key);
     let drains = model.instance.limits.drains as usize;
     let certain = |pools: &BTreeSet<usize>| {
+        let labelled = |pool: usize, template: usize| {
+            let labels = &model.instance.sites[model.pools[pool].site].labels;
+            let spread = &relations.templates[template].spread;
+            spread.iter().all(|r| labels.contains_key(&relations.keys[relations.counters[r.counter].key]))
+        };
         let eligible = || {
-            pools
-                .iter()
-                .filter(|p| !model.pools[**p].purchasable)
-                .filter(|p| members.iter().all(|(_, t)| model.pool_admits_all(&model.pools[**p], *t)))
+            pools.iter().filter(|p| !model.pools[**p].purchasable).filter(|p| {
+                members.iter().all(|(_, t)| model.pool_admits_all(&model.pools[**p], *t) && labelled(**p, *t))
+            })
         };
         let kept: usize = eligible().filter(|p| !model.pools[**p].elastic).map(|p| model.pools[*p].nodes.len()).sum();
         let drainable: usize =
@@ -178,10 +182,6 @@ fn spread(
     if floors.is_empty() {
         return;
     }
-    let counts = domains.values().map(|pools| standing(model, members, pools));
-    let highest = counts.max().unwrap_or(0);
-    let lowest = floors.iter().map(|pools| standing(model, members, pools)).min().unwrap_or(0);
-    let skew = f64::from(rule.max_skew.max(highest - lowest.min(highest)));
     let most: u32 = members.iter().map(|(g, _)| model.instance.groups[*g].most_replicas()).sum();
     let group = members.iter().next().map_or(0, |(g, _)| *g);
     let floor_rows: Vec<Vec<(usize, f64)>> =
@@ -191,7 +191,7 @@ fn spread(
     for (number, mut row) in floor_rows.into_iter().enumerate() {
         row.push((floor, -1.0));
         let row = model.row(format!("{name}/least/{number}"), row, Sense::AtLeast, 0.0);
-        row.rule.clone_from(&policy);
+        row.rule = policy.map(str::to_owned);
         "pod of skew".clone_into(&mut row.unit);
     }
     for (domain, pools) in &domains {
@@ -200,8 +200,18 @@ fn spread(
             continue;
         }
         row.push((floor, -1.0));
+        // Pods that stand may all stay, however uneven that leaves the domains; and those on nodes the rule leaves out
+        // are not counted by it.
+        let now = standing(model, members, pools);
+        let left_out: BTreeSet<usize> = pools
+            .iter()
+            .copied()
+            .filter(|p| !members.iter().all(|(_, t)| model.pool_admits_all(&model.pools[*p], *t)))
+            .collect();
+        let uncounted = standing(model, members, &left_out);
+        let skew = f64::from(now.max(rule.max_skew.saturating_add(uncounted)));
         let row = model.row(format!("{name}/most/{domain}"), row, Sense::AtMost, skew);
-        row.rule.clone_from(&policy);
+        row.rule = policy.map(str::to_owned);
         "pod of skew".clone_into(&mut row.unit);
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::{Clock, StopRule};
 use crate::domain::menu::Menu;
-use crate::domain::plan::{CostParts, Plan, Stopped};
+use crate::domain::plan::{Plan, Stopped};
 use crate::domain::policy::Policy;
 use crate::domain::problem::Problem;
 use crate::domain::snapshot::Snapshot;
 
 use super::certificate;
+use super::check::{CheckReport, check};
 use super::consolidate::consolidate;
 use super::instance::Instance;
 use super::model;
@@ -30,6 +31,9 @@ const OPTIMAL_GAP: f64 = 1e-6;
 
 /// Integers beyond which the whole program is not tried as one.
 const MOST_INTEGERS: usize = 10_000;
+
+/// Share of the time that may go by before the relaxation is begun.
+const PLAIN_SHARE: f64 = 0.2;
 
 /// Rounds of giving a group that does not fit a smaller choice.
 const MOST_RETREATS: usize = 12;
@@ -68,7 +72,6 @@ struct Proof {
     row_prices: Vec<f64>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of the public function, passed through")]
 pub(super) fn search(
     snapshot: &Snapshot,
     catalog: &Catalog,
@@ -90,7 +93,13 @@ pub(super) fn search(
     let mut candidates = Candidates::new(still.clone());
     let plain = Guide::read(&instance, &pools, &problem, &[], &[]);
     let out_of_time = || watch.out_of_time();
-    candidates.offer(placed(&instance, &relations, &plain, false, &out_of_time));
+    let spread = instance.sites.len() > instance.standing && relations.has_spread();
+    // The plain plan must not eat the time of the proof.
+    let slice_over = || clock.elapsed() >= stop.time_limit.mul_f64(PLAIN_SHARE);
+    candidates.offer(placed(&instance, &relations, &plain, (false, spread), &slice_over));
+    if spread && !slice_over() {
+        candidates.offer(placed(&instance, &relations, &plain, (false, false), &slice_over));
+    }
     let report = |stage, candidates: &Candidates<'_>, bound| Progress {
         stage,
         cost_per_hour: Some(candidates.best_cost()),
@@ -110,9 +119,9 @@ pub(super) fn search(
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
         let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
-        candidates.offer(placed(&instance, &relations, &guide, false, &out_of_time));
+        candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
         if !done(&candidates, &proof) {
-            candidates.offer(placed(&instance, &relations, &guide, true, &out_of_time));
+            candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
         }
     }
     let integers = problem.variables.iter().filter(|v| v.integer).count();
@@ -126,13 +135,16 @@ pub(super) fn search(
             let guide = Guide::read(&instance, &pools, &problem, &values, &relaxed.row_prices);
             for guided in [true, false] {
                 if !done(&candidates, &proof) {
-                    candidates.offer(placed(&instance, &relations, &guide, guided, &out_of_time));
+                    candidates.offer(placed(&instance, &relations, &guide, (guided, spread), &out_of_time));
                 }
             }
         }
     }
     progress(report(Stage::Check, &candidates, Some(proof.bound)));
-    finish(&instance, catalog, &problem, &proof, &watch, &still, candidates)
+    let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
+    let mut plan = finish(&instance, &check, &problem, &proof, &watch, &still, candidates);
+    plan.certificate.prices = catalog.prices;
+    plan
 }
 
 /// States worth checking, cheapest first; among equals the earlier.
@@ -164,13 +176,14 @@ fn placed<'a>(
     instance: &'a Instance<'a>,
     relations: &'a Relations,
     guide: &Guide,
-    buy_guided: bool,
+    (buy_guided, foresees_domains): (bool, bool),
     out_of_time: &dyn Fn() -> bool,
 ) -> Option<Occupancy<'a>> {
     let mut choices = guide.choices.clone();
     let mut best: Option<Occupancy<'a>> = None;
     for _ in 0..MOST_RETREATS {
         let mut state = start(instance, relations, &choices);
+        state.foresees_domains = foresees_domains;
         if let Err(stuck) = relieve(&mut state) {
             if !retreat(instance, &mut choices, stuck) {
                 break;
@@ -229,30 +242,32 @@ fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: std::collecti
 /// Checks the candidates, cheapest first, and certifies the first that passes.
 fn finish(
     instance: &Instance<'_>,
-    catalog: &Catalog,
+    check: &dyn Fn(&Plan) -> CheckReport,
     problem: &Problem,
     proof: &Proof,
     watch: &Watch<'_>,
     still: &Occupancy<'_>,
     candidates: Candidates<'_>,
 ) -> Plan {
-    let mut reasons = Reasons::new();
-    let (cost_now, broken_now) = (still.cost(), Vec::<String>::new());
+    let reasons = Reasons::new(instance);
+    let still_plan = plan_of(still, &reasons);
+    let CheckReport { violations: broken_now, cost: cost_now } = check(&still_plan);
     let now_feasible = broken_now.is_empty() && still.waiting().is_empty();
-    let mut chosen: Option<(Plan, CostParts, Vec<String>)> = None;
+    let mut chosen: Option<(Plan, CheckReport)> = None;
     for (_, state) in candidates.states {
-        let plan = plan_of(&state, &mut reasons);
-        let violations: Vec<String> = Vec::new();
-        let cost = state.cost();
-        let passes = violations.is_empty();
-        if passes || chosen.is_none() {
-            chosen = Some((plan, cost, violations));
+        let plan = plan_of(&state, &reasons);
+        let report = check(&plan);
+        let passes = report.violations.is_empty();
+        // Where nothing passes, the plan that breaks least is shown, and shown as infeasible.
+        if passes || chosen.as_ref().is_none_or(|(_, least)| report.violations.len() < least.violations.len()) {
+            chosen = Some((plan, report));
         }
         if passes {
             break;
         }
     }
-    let (mut plan, cost, violations) = chosen.unwrap_or_else(|| (plan_of(still, &mut reasons), cost_now, broken_now));
+    let (mut plan, CheckReport { violations, cost }) =
+        chosen.unwrap_or((still_plan, CheckReport { violations: broken_now, cost: cost_now }));
     let total = cost.total();
     let feasible = violations.is_empty();
     // A bound above the cost of a checked plan would be a mistake of rounding; the lower of the two holds.
@@ -276,8 +291,7 @@ fn finish(
     certificate.cost = cost;
     certificate.cost_now = cost_now;
     certificate.now_feasible = now_feasible;
-    certificate.prices = catalog.prices;
-    certificate.violations = violations;
+    certificate.violations = violations.iter().map(ToString::to_string).collect();
     plan.binding = certificate::binding(problem, &proof.row_prices);
     plan
 }

@@ -24,8 +24,7 @@ impl Shapes {
         let keys = label_keys_that_matter(snapshot, policy);
         let mut shapes: BTreeMap<(Vec<Option<String>>, Vec<Taint>), usize> = BTreeMap::new();
         let mut representatives = Vec::new();
-        for index in 0..sites.len() {
-            let site = &sites[index];
+        for (index, site) in sites.iter_mut().enumerate() {
             let values = keys.iter().map(|key| site.labels.get(*key).cloned()).collect();
             let mut taints = site.taints.clone();
             taints.sort_by(|a, b| (&a.key, &a.value, a.effect).cmp(&(&b.key, &b.value, b.effect)));
@@ -34,7 +33,7 @@ impl Shapes {
             if shape == next {
                 representatives.push(index);
             }
-            sites[index].shape = shape;
+            site.shape = shape;
         }
         let over_shapes = |verdict: &dyn Fn(&SchedulingRules, &Site) -> bool| -> Vec<Vec<bool>> {
             let row = |rules| representatives.iter().map(|r| verdict(rules, &sites[*r])).collect();

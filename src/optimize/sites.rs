@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer};
 use crate::domain::policy::{Planning, Policy};
 use crate::domain::resources::Resources;
-use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, SchedulingRules, Taint, ZONE_LABEL};
+use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, ZONE_LABEL};
 use crate::domain::snapshot::{Node, Snapshot};
 
 use super::instance::{Amounts, dense, dense_demand};
@@ -33,7 +33,7 @@ pub(super) struct Site {
     /// Nodes of this prototype that may still be bought (with what stands counted); `None` is no limit.
     /// Standing nodes have `Some(0)`.
     pub(super) quota: Option<u32>,
-    /// DaemonSet pods a new node of this prototype gets, as indices into the snapshot's workloads; empty for nodes
+    /// `DaemonSet` pods a new node of this prototype gets, as indices into the snapshot's workloads; empty for nodes
     /// that stand, whose pods are known.
     pub(super) daemons: Vec<usize>,
     /// What those reserve.
@@ -130,10 +130,10 @@ fn prototype(offer: &NodeOffer, zone: &str, quota: Option<u32>, snapshot: &Snaps
         labels.insert(ZONE_LABEL.to_owned(), zone.to_owned());
     }
     let eligible = |template: usize| {
-        snapshot.templates.get(template).is_some_and(|t| {
-            let rules = without_node_names(&t.rules);
-            rules.selects_node(&name, &labels) && rules.untolerated(&offer.taints).is_none()
-        })
+        snapshot
+            .templates
+            .get(template)
+            .is_some_and(|t| t.rules.selects_node(&name, &labels) && t.rules.untolerated(&offer.taints).is_none())
     };
     let daemons: Vec<usize> = (0..snapshot.workloads.len())
         .filter(|w| snapshot.workloads[*w].daemon && snapshot.workloads[*w].template.is_some_and(&eligible))
@@ -162,20 +162,6 @@ fn prototype(offer: &NodeOffer, zone: &str, quota: Option<u32>, snapshot: &Snaps
         shape: 0,
         name,
     }
-}
-
-/// The rules without the demand for one node by name that the DaemonSet controller writes into each of its pods.
-pub(super) fn without_node_names(rules: &SchedulingRules) -> SchedulingRules {
-    let mut rules = rules.clone();
-    if let Some(terms) = &mut rules.node_affinity {
-        for term in terms.iter_mut() {
-            term.fields.clear();
-        }
-        if terms.iter().any(|term| term.expressions.is_empty()) {
-            rules.node_affinity = None;
-        }
-    }
-    rules
 }
 
 /// What a node would cost an hour by its cores, memory and GPUs.

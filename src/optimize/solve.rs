@@ -1,7 +1,7 @@
-//! A [`Problem`] through good_lp into HiGHS, and back as plain numbers.
+//! A [`Problem`] through `good_lp` into `HiGHS`, and back as plain numbers.
 //!
-//! good_lp builds the model; the dual bound and the state of an interrupted search it does not report are read from
-//! HiGHS's own model below it.
+//! `good_lp` builds the model; the dual bound and the state of an interrupted search it does not report are read from
+//! `HiGHS`'s own model below it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use good_lp::{Expression, ProblemVariables, SolverModel, highs, variable};
 
 use crate::domain::problem::{Problem, Sense};
 
-/// How HiGHS is to work.
+/// How `HiGHS` is to work.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
     pub(super) time: Duration,
@@ -27,7 +27,7 @@ pub(super) enum Outcome {
     Stopped,
     /// No values satisfy the rows.
     Infeasible,
-    /// HiGHS failed.
+    /// `HiGHS` failed.
     Failed,
 }
 
@@ -44,10 +44,9 @@ pub(super) struct Relaxation {
 /// The integer program's answer.
 #[derive(Debug, Clone)]
 pub(super) struct Whole {
-    pub(super) outcome: Outcome,
-    /// Best values found, one a variable.
+    /// Best values found, one a variable; `None` where there are none or the time did not suffice.
     pub(super) values: Option<Vec<f64>>,
-    /// HiGHS's dual bound, without [`Problem::constant`]; −∞ if it has none.
+    /// `HiGHS`'s dual bound, without [`Problem::constant`]; −∞ if it has none.
     pub(super) bound: f64,
 }
 
@@ -70,19 +69,18 @@ pub(super) fn relax(problem: &Problem, effort: Effort) -> Relaxation {
 
 /// Solves the integer program, from `start` (one value a variable, all of them) if given.
 pub(super) fn integer(problem: &Problem, effort: Effort, start: Option<&[f64]>) -> Whole {
-    let nothing = |outcome| Whole { outcome, values: None, bound: f64::NEG_INFINITY };
+    let nothing = Whole { values: None, bound: f64::NEG_INFINITY };
     if problem.variables.is_empty() {
-        return Whole { outcome: Outcome::Finished, values: Some(Vec::new()), bound: 0.0 };
+        return Whole { values: Some(Vec::new()), bound: 0.0 };
     }
-    let Some(solved) = run(problem, effort, true, start) else { return nothing(Outcome::Failed) };
-    let outcome = outcome_of(solved.status());
-    if matches!(outcome, Outcome::Infeasible | Outcome::Failed) {
-        return nothing(outcome);
+    let Some(solved) = run(problem, effort, true, start) else { return nothing };
+    if matches!(outcome_of(solved.status()), Outcome::Infeasible | Outcome::Failed) {
+        return nothing;
     }
     let bound = solved.double_info_value(c"mip_dual_bound").unwrap_or(f64::NEG_INFINITY);
     let feasible = solved.primal_solution_status() == ::highs::HighsSolutionStatus::Feasible;
     let values = feasible.then(|| solved.get_solution().columns().to_vec());
-    Whole { outcome, values: values.filter(|v| v.len() == problem.variables.len()), bound }
+    Whole { values: values.filter(|v| v.len() == problem.variables.len()), bound }
 }
 
 fn outcome_of(status: ::highs::HighsModelStatus) -> Outcome {
@@ -101,7 +99,7 @@ fn outcome_of(status: ::highs::HighsModelStatus) -> Outcome {
 
 fn run(problem: &Problem, effort: Effort, whole: bool, start: Option<&[f64]>) -> Option<::highs::SolvedModel> {
     // HiGHS keeps one pool of threads a process and refuses another count later; 0 takes what is there.
-    [effort.threads as i32, 0].into_iter().find_map(|threads| {
+    [i32::try_from(effort.threads).unwrap_or(0), 0].into_iter().find_map(|threads| {
         let mut model = build(problem, whole).try_into_inner().ok()?;
         model.make_quiet();
         let seed = (effort.seed % i32::MAX as u64) as i32;
@@ -201,7 +199,6 @@ mod tests {
         let relaxed = relax(&problem, effort());
         assert!((safe_bound(&problem, &relaxed.row_prices) - 10.5).abs() < 1e-6);
         let whole = integer(&problem, effort(), None);
-        assert_eq!(whole.outcome, Outcome::Finished);
         assert!((whole.bound - 11.0).abs() < 1e-6);
         assert!((problem.cost_of(&whole.values.unwrap_or_default()) - 11.0).abs() < 1e-6);
     }
@@ -211,6 +208,6 @@ mod tests {
         let mut problem = sample();
         problem.constraints[0].right = 100.0;
         assert_eq!(relax(&problem, effort()).outcome, Outcome::Infeasible);
-        assert_eq!(integer(&problem, effort(), None).outcome, Outcome::Infeasible);
+        assert_eq!(integer(&problem, effort(), None).values, None);
     }
 }

@@ -58,8 +58,12 @@ fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
         for &pod in &group.pods {
             *in_zone.entry(zone_of(pod)).or_insert(0) += 1;
         }
-        let mut left: Vec<usize> =
-            group.pods.iter().copied().filter(|p| instance.pods[*p].standing != Standing::Fixed).collect();
+        let mut left: Vec<usize> = group
+            .pods
+            .iter()
+            .copied()
+            .filter(|p| !matches!(instance.pods[*p].standing, Standing::Fixed | Standing::Elsewhere))
+            .collect();
         while surplus > 0 {
             let first = left.iter().copied().enumerate().min_by_key(|(_, p)| {
                 let pod = &instance.snapshot.pods[*p];
@@ -116,7 +120,7 @@ fn new_pods(occupancy: &mut Occupancy<'_>) {
     }
 }
 
-/// Pods of DaemonSets that wait go to the one node their controller made them for, if it has room.
+/// Pods of `DaemonSets` that wait go to the one node their controller made them for, if it has room.
 fn place_waiting_daemons(occupancy: &mut Occupancy<'_>) {
     for pod in occupancy.waiting() {
         if occupancy.pods[pod].standing == Standing::Daemon
