@@ -40,6 +40,7 @@ pub(crate) struct Visit {
 }
 
 /// Whether the browser is there. Without it the test has nothing to say, unless `PLIMSOLL_REQUIRE_TOOLS` demands it.
+#[expect(clippy::print_stdout, reason = "whoever runs the tests should see what was skipped")]
 pub(crate) fn is_installed() -> bool {
     let installed = Path::new(CHROMIUM).exists();
     assert!(

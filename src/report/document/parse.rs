@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_truncated_or_broken_document_names_the_place() {
-        assert!(problem(&LEAST[..200]).starts_with("plan.json:2:121: ends too early: "), "{}", problem(&LEAST[..200]));
+        assert!(problem(&LEAST[..200]).starts_with("plan.json:3:20: ends too early: "), "{}", problem(&LEAST[..200]));
         assert!(problem("{,}").starts_with("plan.json:1:2: is not JSON: "));
         let missing = LEAST.replace("\"feasible\": true, ", "");
         assert!(problem(&missing).contains("is not a CapacityPlan: missing field `feasible`"), "{}", problem(&missing));

@@ -18,7 +18,6 @@ impl Element {
     }
 
     /// The element with an attribute.
-    #[expect(clippy::needless_pass_by_value, reason = "numbers and strings are handed over as they come")]
     pub(in crate::report::html) fn set(mut self, name: &str, value: impl Display) -> Self {
         // Writing to a string cannot fail.
         let _ = write!(self.attributes, " {name}=\"{}\"", escaped(&value.to_string()));
@@ -32,6 +31,7 @@ impl Element {
     }
 
     /// The element with another in it.
+    #[expect(clippy::needless_pass_by_value, reason = "an element has one parent, which takes it")]
     pub(in crate::report::html) fn child(mut self, child: Self) -> Self {
         let _ = write!(self.content, "{child}");
         self

@@ -162,8 +162,17 @@ impl Plot {
                 Element::new("text").set("class", "tick end").set("x", -6).set("y", &y).set("dy", 4).text(&text),
             ]
         });
-        let times = self.time.ticks(self.time_ticks).into_iter().map(|(share, text)| {
-            let class = if share > 0.98 { "tick end" } else { "tick middle" };
+        let ticks = self.time.ticks(self.time_ticks);
+        // Where there are days, a narrow window shows only those: hours between them would run into each other.
+        let is_hour = |text: &str| text.contains(':');
+        let days = ticks.iter().filter(|(_, text)| !is_hour(text)).count();
+        let times = ticks.into_iter().map(|(share, text)| {
+            let class = match (share > 0.98, days > 1 && is_hour(&text)) {
+                (true, true) => "tick end minor",
+                (true, false) => "tick end",
+                (false, true) => "tick middle minor",
+                (false, false) => "tick middle",
+            };
             Element::new("text")
                 .set("class", class)
                 .set("x", percentage(share))
