@@ -277,7 +277,8 @@ impl<'a> Model<'a> {
         let mut right = 0.0;
         for (index, group) in instance.groups.iter().enumerate().filter(|(_, g)| g.running > g.fixed) {
             let existing = group.pods.len() as u32;
-            let (chosen, constant) = self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
+            let (chosen, constant) =
+                self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
             terms.extend(chosen.into_iter().map(|(v, a)| (v, -a)));
             right += constant;
         }
