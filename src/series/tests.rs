@@ -425,10 +425,10 @@ proptest! {
         // A reset is seen only where the new count is below the old one; readings right after it start at 0.
         let (mut whole, mut broken) = (0.0, 0.0);
         let (mut steady, mut restarting) = (vec![(0, 0.0)], vec![(0, 0.0)]);
-        for (i, (increase, reset)) in increases.iter().zip(resets).enumerate() {
+        for (count, (increase, reset)) in (1..).zip(increases.iter().zip(resets)) {
             whole += increase;
             broken = if reset && broken > *increase { *increase } else { broken + increase };
-            let time = 15 * (i as i64 + 1);
+            let time = 15 * count;
             steady.push((time, whole));
             restarting.push((time, broken));
         }
@@ -444,14 +444,14 @@ proptest! {
     fn cutting_into_steps_conserves_the_increase(increases in increases(), seconds in 1i64..600) {
         let mut points = vec![(0, 0.0)];
         for (i, increase) in increases.iter().enumerate() {
-            points.push((15 * (i as i64 + 1), points[i].1 + increase));
+            points.push((points[i].0 + 15, points[i].1 + increase));
         }
+        // Samples run from the start to `end`; each step covers what of it lies in between.
+        let end_ms = START + 1000 * points[increases.len()].0;
         let export = Export::default().with("requests_total", &in_pod(POD), &points);
         let settings = AlignSettings::with_step(seconds * 1000);
         let series = align(&export.0, &mapping(), None, &settings).unwrap();
         let rates = row(&series, &pod(POD), Signal::RequestsPerSecond);
-        // Samples run from the start to `end`; each step covers what of it lies in between.
-        let end_ms = START + 15_000 * increases.len() as i64;
         let total: f64 = rates
             .iter()
             .enumerate()
