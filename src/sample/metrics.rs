@@ -92,6 +92,7 @@ struct State {
     memory_series: usize,
     ready_series: Option<usize>,
     requests_series: Option<usize>,
+    discovery_series: usize,
 }
 
 impl State {
@@ -116,6 +117,7 @@ impl State {
             ready_series: closely
                 .then(|| recorder.series("kube_pod_status_ready", &[namespace, name, ("condition", "true")])),
             requests_series: counter.map(|metric| recorder.series(metric, &of_pod)),
+            discovery_series: recorder.series("discovery_seconds", &of_pod),
         }
     }
 
@@ -157,6 +159,10 @@ impl State {
         }
         if let Some(series) = self.requests_series {
             recorder.put(series, minute, self.requests.floor());
+            // Published for the first forty minutes, of pods that came within the two weeks.
+            if minute % 5 == 0 && (pod.from.max(1)..pod.from + 40).contains(&minute) {
+                recorder.put(self.discovery_series, minute, (80.0 * self.weight).round() / 100.0);
+            }
         }
     }
 }

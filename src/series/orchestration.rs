@@ -18,7 +18,7 @@ const WHOLE_INSTANCE_TOLERANCE: f64 = 1e-9;
 /// [`plimsoll_models::orchestration`]; where the terms come from:
 ///
 /// - **R**: CPU and memory rows of the pods.
-/// - **D**: discovery rows; each counts at the step where its reading is new, the others are 0.
+/// - **D**: discovery rows; each counts at the step where its reading is new, and 0 at the others where the pod runs.
 /// - **S**: use against the requests of the pod, or of its workload's template for pods gone by now; the wait is measured, or
 ///   the time from creation to binding in the snapshot, or 0. NaN without a snapshot, for nothing is known to be reserved.
 /// - **B**: requests a second where pods measure them, else CPU; fair shares in proportion to CPU requests, equal without.
@@ -59,13 +59,20 @@ impl Instance {
         self.rows.get(&signal).map_or(f64::NAN, |&row| series.values[[row, cell]])
     }
 
-    /// Seconds to be found, if this is the step where it was.
-    fn found_s(&self, series: &Series, cell: usize) -> f64 {
-        let now = self.value(series, Signal::DiscoverySeconds, cell);
-        let before =
-            cell.checked_sub(1).map_or(f64::NAN, |before| self.value(series, Signal::DiscoverySeconds, before));
-        // A reading that stays is the same event.
-        if now.to_bits() == before.to_bits() && !now.is_nan() { 0.0 } else { now }
+    /// Seconds to be found at the steps where they are a new reading, 0 at the others; NaN where the instance is not
+    /// measured. A reading that stays, or is there again after a gap, is the same event.
+    fn found_s(&self, series: &Series) -> Vec<f64> {
+        let mut last = f64::NAN;
+        (0..series.axis.len)
+            .map(|cell| {
+                let now = self.value(series, Signal::DiscoverySeconds, cell);
+                if now.is_nan() {
+                    // Known to run, and not found anew.
+                    return self.value(series, Signal::CpuCores, cell) * 0.0;
+                }
+                if std::mem::replace(&mut last, now).to_bits() == now.to_bits() { 0.0 } else { now }
+            })
+            .collect()
     }
 
     fn scheduling(&self, series: &Series, cell: usize) -> f64 {
@@ -85,7 +92,6 @@ fn of_workload(series: &Series, workload: &WorkloadId, instances: &[Instance]) -
         (0..len).map(|cell| total(instances.iter().map(|i| i.value(series, signal, cell)))).collect()
     };
     let has = |signal| instances.iter().any(|i| i.rows.contains_key(&signal));
-    let discovery = |cell| total(instances.iter().map(|i| i.found_s(series, cell)));
     let scheduling = |cell| total(instances.iter().map(|i| i.scheduling(series, cell)));
     let load_signal = if has(Signal::RequestsPerSecond) { Signal::RequestsPerSecond } else { Signal::CpuCores };
     let capacities: Vec<f64> = if instances.iter().all(|i| i.reserved_cores > 0.0) {
@@ -108,7 +114,8 @@ fn of_workload(series: &Series, workload: &WorkloadId, instances: &[Instance]) -
         axis: series.axis,
         runtime_memory_bytes: sum(Signal::MemoryBytes),
         discovery_seconds: if has(Signal::DiscoverySeconds) {
-            (0..len).map(discovery).collect()
+            let found: Vec<_> = instances.iter().map(|i| i.found_s(series)).collect();
+            (0..len).map(|cell| total(found.iter().map(|row| row[cell]))).collect()
         } else {
             vec![f64::NAN; len]
         },

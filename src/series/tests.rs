@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::Resources;
 use crate::domain::policy::{MetricKind, MetricMapping, MetricRule};
 use crate::domain::samples::{Samples, SeriesKey};
 use crate::domain::series::{Series, Signal, Subject};
-use crate::domain::snapshot::WorkloadId;
+use crate::domain::snapshot::{Pod, PodTemplate, Snapshot, WorkloadId};
 
 const MINUTE: i64 = 60_000;
 /// A midnight, so that steps of a minute begin at whole minutes.
@@ -294,6 +295,62 @@ fn workloads_sum_cpu_over_short_holes_and_take_the_largest_memory() {
     assert_row(&row(&summed, &web, Signal::MemoryBytes), &[7.0, 6.0, nan, nan, nan, nan, nan, nan, nan, nan, 3.0]);
 }
 
+#[test]
+fn the_five_models_are_those_worked_by_hand() {
+    let cpu = |a, b| [(0, a), (60, a), (120, b)];
+    let series = Export::default()
+        .with("cpu", &in_pod(POD), &cpu(0.5, 0.6))
+        .with("cpu", &in_pod(OTHER), &cpu(0.3, 1.4))
+        .with("memory", &in_pod(POD), &[(0, 300.0), (60, 300.0), (120, 300.0)])
+        .with("found", &in_pod(OTHER), &[(60, 1.5), (120, 1.5)]);
+    let mut mapping = mapping();
+    mapping.rules.push(rule("found", Signal::DiscoverySeconds, MetricKind::Gauge));
+    let series = align(&series.0, &mapping, None, &AlignSettings::default()).unwrap();
+    // One core and 400 bytes are reserved; the second pod waited a minute to be bound.
+    let Subject::Pod { workload, .. } = pod(POD) else { unreachable!() };
+    let requests = Resources::of([("cpu", 1000), ("memory", 400)]);
+    let bound = |name: &str, wait_ms| Pod {
+        namespace: "shop".into(),
+        name: name.into(),
+        uid: String::new(),
+        workload: workload.clone(),
+        template: 0,
+        node: None,
+        ready: true,
+        deleting: false,
+        do_not_evict: false,
+        deletion_cost: 0,
+        created_ms: Some(START),
+        scheduled_ms: Some(START + wait_ms),
+        ready_ms: None,
+        scheduler_message: None,
+    };
+    let snapshot = Snapshot {
+        templates: vec![PodTemplate { requests, ..PodTemplate::default() }],
+        pods: vec![bound(POD, 0), bound(OTHER, 60_000)],
+        ..Snapshot::default()
+    };
+    let models = orchestration(&series, Some(&snapshot));
+    assert_eq!(models.len(), 1);
+    let web = &models[0];
+    assert_eq!(web.workload, workload);
+    assert_row(&web.runtime_cpu_cores, &[0.8, 0.8, 2.0]);
+    assert_row(&web.runtime_memory_bytes, &[300.0; 3]);
+    assert_row(&web.discovery_seconds, &[0.0, 1.5, 0.0]);
+    // 300 of 400 bytes are the first pod's dominant share; the second's CPU counts half.
+    assert_row(&web.scheduling, &[0.75 + 0.15, 0.75 + 0.15, 0.75 + 0.5]);
+    assert_row(&web.balancing, &[2.0; 3]);
+    // (0.5 + 0.3)² / (2 · (0.25 + 0.09)), and (0.6 + 1.4)² / (2 · (0.36 + 1.96))
+    assert_row(&web.jain_index, &[0.64 / 0.68, 0.64 / 0.68, 4.0 / 4.64]);
+    assert_row(&web.scaling_cores, &[1.2, 1.2, 0.0]);
+    // Two instances against one needed, one needed, and two: over by all of it in two of three steps; the demand
+    // moves once while the supply stands still.
+    let scores = web.elasticity.unwrap();
+    assert!((scores.accuracy_over - 2.0 / 3.0).abs() < 1e-12 && scores.accuracy_under == 0.0);
+    assert!((scores.timeshare_over - 2.0 / 3.0).abs() < 1e-12 && scores.timeshare_under == 0.0);
+    assert!((scores.instability - 0.5).abs() < 1e-12);
+}
+
 /// Bits of all values, so that equal means equal to the last bit.
 fn bits(series: &Series) -> Vec<u64> {
     series.values.iter().map(|v| v.to_bits()).collect()
@@ -368,10 +425,10 @@ proptest! {
         // A reset is seen only where the new count is below the old one; readings right after it start at 0.
         let (mut whole, mut broken) = (0.0, 0.0);
         let (mut steady, mut restarting) = (vec![(0, 0.0)], vec![(0, 0.0)]);
-        for (i, (increase, reset)) in increases.iter().zip(resets).enumerate() {
+        for (count, (increase, reset)) in (1..).zip(increases.iter().zip(resets)) {
             whole += increase;
             broken = if reset && broken > *increase { *increase } else { broken + increase };
-            let time = 15 * (i as i64 + 1);
+            let time = 15 * count;
             steady.push((time, whole));
             restarting.push((time, broken));
         }
@@ -387,14 +444,14 @@ proptest! {
     fn cutting_into_steps_conserves_the_increase(increases in increases(), seconds in 1i64..600) {
         let mut points = vec![(0, 0.0)];
         for (i, increase) in increases.iter().enumerate() {
-            points.push((15 * (i as i64 + 1), points[i].1 + increase));
+            points.push((points[i].0 + 15, points[i].1 + increase));
         }
+        // Samples run from the start to `end`; each step covers what of it lies in between.
+        let end_ms = START + 1000 * points[increases.len()].0;
         let export = Export::default().with("requests_total", &in_pod(POD), &points);
         let settings = AlignSettings::with_step(seconds * 1000);
         let series = align(&export.0, &mapping(), None, &settings).unwrap();
         let rates = row(&series, &pod(POD), Signal::RequestsPerSecond);
-        // Samples run from the start to `end`; each step covers what of it lies in between.
-        let end_ms = START + 15_000 * increases.len() as i64;
         let total: f64 = rates
             .iter()
             .enumerate()
