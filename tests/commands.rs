@@ -99,8 +99,8 @@ fn a_closed_pipe_is_no_error() {
 #[test]
 fn a_forecast_continues_the_steps_of_its_input() {
     let folder = folder();
-    let rows: String = (1..=96).map(|t| format!("a,{t},{}\n", 10 + (t % 24))).collect();
-    fs::write(folder.path().join("series.csv"), format!("series,step,value\n{rows}")).unwrap();
+    let rows: Vec<String> = (1..=96).map(|t| format!("a,{t},{}", 10 + (t % 24))).collect();
+    fs::write(folder.path().join("series.csv"), format!("series,step,value\n{}\n", rows.join("\n"))).unwrap();
     let output = plimsoll(&folder)
         .args([
             "forecast",

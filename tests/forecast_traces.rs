@@ -62,11 +62,8 @@ fn series(rows: &[Vec<f64>], step_ms: i64) -> Series {
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    scores_mean(values.collect())
-}
-
-fn scores_mean(values: Vec<f64>) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    sum / f64::from(count)
 }
 
 /// Mean (sMAPE, MASE) of paths, one a series.
@@ -181,8 +178,8 @@ fn held_out(rows: &[Vec<f64>], step_ms: i64, day: usize, horizon: usize, lead: u
     }
     let geometric = |values: Vec<f64>| mean(values.iter().map(|v| v.ln())).exp();
     Held {
-        steps: scores_mean(steps),
-        peaks: scores_mean(peaks),
+        steps: mean(steps.into_iter()),
+        peaks: mean(peaks.into_iter()),
         against_seasonal: geometric(ratios.iter().map(|r| r.0).collect()),
         against_last: geometric(ratios.iter().map(|r| r.1).collect()),
     }

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["domain", "ingest"]),
     ("sizing", &["domain"]),
     ("optimize", &["domain"]),
-    ("decide", &["domain"]),
+    ("decide", &["domain", "sizing"]),
     ("report", &["domain", "ingest"]),
     ("sample", &["domain", "ingest"]),
     ("cluster", &["domain", "ingest"]),

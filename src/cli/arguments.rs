@@ -67,7 +67,7 @@ pub(super) struct SourceArguments {
 /// Where to ask for metrics.
 #[derive(Debug, Args)]
 pub(super) struct PrometheusArguments {
-    /// Prometheus, Thanos or Mimir to query, e.g. http://localhost:9090
+    /// Prometheus, Thanos or Mimir to query, e.g. `http://localhost:9090`
     #[arg(long, value_name = "URL", env = "PLIMSOLL_PROMETHEUS")]
     pub(super) prometheus: Option<String>,
     /// Days of history to ask for

@@ -11,11 +11,9 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::config::KubeConfigOptions;
-use kube::{Api, Client, Config, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, Config};
 use thiserror::Error;
 
 use crate::domain::progress::{Observer, Stage};
@@ -73,7 +71,7 @@ async fn list_all(client: &Client, observer: &dyn Observer) -> Result<Vec<u8>, C
     observer.begin(Stage::Fetching, None);
     let mut items = Vec::new();
     macro_rules! list {
-        ($($kind:ty),+ $(,)?) => { $( list_kind::<$kind>(client, observer, &mut items).await?; )+ };
+        ($($kind:ty),+ $(,)?) => { $( list_kind(client, &ApiResource::erase::<$kind>(&()), observer, &mut items).await?; )+ };
     }
     list!(
         Node,
@@ -98,23 +96,25 @@ async fn list_all(client: &Client, observer: &dyn Observer) -> Result<Vec<u8>, C
     Ok(serde_json::to_vec(&list)?)
 }
 
-async fn list_kind<K>(
+/// Lists one kind page by page. Objects of a list do not say what they are, so that is added.
+async fn list_kind(
     client: &Client,
+    kind: &ApiResource,
     observer: &dyn Observer,
     items: &mut Vec<serde_json::Value>,
-) -> Result<(), ClusterError>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
-{
-    let api: Api<K> = Api::all(client.clone());
+) -> Result<(), ClusterError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), kind);
     let mut parameters = ListParams::default().limit(PAGE_SIZE);
     loop {
         let page = api
             .list(&parameters)
             .await
-            .map_err(|e| ClusterError::List { kind: K::plural(&()).into_owned(), source: Box::new(e) })?;
-        for object in &page.items {
-            items.push(serde_json::to_value(object)?);
+            .map_err(|e| ClusterError::List { kind: kind.plural.clone(), source: Box::new(e) })?;
+        for object in page.items {
+            let mut object = serde_json::to_value(object)?;
+            object["apiVersion"] = kind.api_version.clone().into();
+            object["kind"] = kind.kind.clone().into();
+            items.push(object);
         }
         observer.done(items.len() as u64);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {

@@ -33,6 +33,6 @@ pub struct StopRule {
 
 impl Default for StopRule {
     fn default() -> Self {
-        Self { time_limit: Duration::from_secs(60), gap: 0.01, seed: 1, threads: 1 }
+        Self { time_limit: Duration::from_mins(1), gap: 0.01, seed: 1, threads: 1 }
     }
 }

@@ -41,6 +41,9 @@ impl Samples {
     }
 
     /// Adds all measurements of `other`, joining equal keys.
+    ///
+    /// # Panics
+    /// If there are 2³² series or more together.
     pub fn append(&mut self, other: Self) {
         let mut index: BTreeMap<SeriesKey, u32> = self.keys.iter().cloned().zip(0..).collect();
         let map: Vec<u32> = other

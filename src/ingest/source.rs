@@ -66,7 +66,7 @@ impl Source {
     /// If the bytes are not UTF-8; names the line.
     pub fn text(&self) -> Result<&str, InputError> {
         std::str::from_utf8(&self.bytes).map_err(|e| {
-            let line = self.bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() + 1;
+            let line = self.bytes[..e.valid_up_to()].split(|&b| b == b'\n').count();
             InputError::at(&self.name, crate::domain::Location::Line(line), "is not UTF-8 text")
         })
     }

@@ -85,7 +85,6 @@ impl<'a> Sizer<'a> {
             choices.push((replicas, self.resized(replicas, level)));
         }
         choices.push((self.within(now), self.resized(self.within(now), safer)));
-        choices.push((self.bounds.most, self.resized(self.bounds.most, safer)));
 
         let mut candidates: Vec<Candidate> = Vec::new();
         if self.bounds.allow(now, self.declared) {
