@@ -28,7 +28,8 @@ pub struct MenuEntry {
     pub requests: Resources,
     /// Probability that the objective is broken within the lead time, 0..1; `None` where nothing was measured.
     pub risk: Option<f64>,
-    /// What that risk is worth an hour to the owner, in the catalog's currency.
+    /// What that risk is worth an hour to the owner, in the catalog's currency; a sure breach where what stands today
+    /// has more risk than is acceptable and another choice has not.
     pub risk_cost_per_hour: f64,
     /// Why this choice is on the menu.
     pub basis: Basis,

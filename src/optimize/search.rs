@@ -35,6 +35,9 @@ const MOST_INTEGERS: usize = 10_000;
 /// Share of the time that may go by before the relaxation is begun.
 const PLAIN_SHARE: f64 = 0.2;
 
+/// Cost an hour below which one plan is not cheaper than another.
+const MEANINGFUL: f64 = 1e-9;
+
 /// Rounds of giving a group that does not fit a smaller choice.
 const MOST_RETREATS: usize = 12;
 
@@ -140,6 +143,14 @@ pub(super) fn search(
             }
         }
     }
+    if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
+        progress(report(Stage::Place, &candidates, Some(proof.bound)));
+        let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
+        let stop = || watch.out_of_time();
+        vary_choices(&mut candidates, &instance, &guide, &stop, &|guide: &Guide| {
+            placed(&instance, &relations, guide, (false, spread), &stop)
+        });
+    }
     progress(report(Stage::Check, &candidates, Some(proof.bound)));
     let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
     let mut plan = finish(&instance, &check, &problem, &proof, &watch, &still, candidates);
@@ -165,8 +176,46 @@ impl<'a> Candidates<'a> {
         }
     }
 
+    /// Option of each group in the cheapest state.
+    fn best_choices(&self) -> Vec<usize> {
+        self.states.first().map_or_else(Vec::new, |(_, state)| state.choices.clone())
+    }
+
     fn best_cost(&self) -> f64 {
         self.states.first().map_or(f64::INFINITY, |(cost, _)| *cost)
+    }
+}
+
+/// Tries the other choices of one workload at a time, from the cheapest state so far and as long as that lowers the cost.
+/// The relaxation chooses by prices of parts of nodes; only whole nodes tell whether a smaller size empties one.
+fn vary_choices<'a>(
+    candidates: &mut Candidates<'a>,
+    instance: &Instance<'_>,
+    guide: &Guide,
+    out_of_time: &dyn Fn() -> bool,
+    place: &dyn Fn(&Guide) -> Option<Occupancy<'a>>,
+) {
+    let mut improved = true;
+    while improved {
+        improved = false;
+        for (group, facts) in instance.groups.iter().enumerate() {
+            for option in 0..facts.options.len() {
+                if out_of_time() {
+                    return;
+                }
+                let mut choices = candidates.best_choices();
+                if choices.get(group).is_none_or(|&now| now == option) {
+                    continue;
+                }
+                choices[group] = option;
+                let mut varied = guide.clone();
+                varied.choices = choices;
+                // Only what is cheaper is kept: a state of a large cluster takes megabytes.
+                let cheaper = place(&varied).filter(|s| s.cost().total() < candidates.best_cost() - MEANINGFUL);
+                improved |= cheaper.is_some();
+                candidates.offer(cheaper);
+            }
+        }
     }
 }
 

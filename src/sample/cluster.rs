@@ -180,11 +180,15 @@ fn pod_spec(spec: &Spec) -> Map<String, Value> {
     fields
 }
 
+/// Workloads that users' requests reach first; ready-made policies treat them apart.
+const FRONTEND: [&str; 2] = ["nginx", "node-api"];
+
 fn metadata(spec: &Spec) -> Value {
+    let tier = if FRONTEND.contains(&spec.app) { "frontend" } else { "backend" };
     json!({
         "namespace": spec.namespace, "name": spec.name, "uid": uid_of(spec.kind.name(), spec.name),
         "creationTimestamp": time(if spec.kind == Kind::Job { story::BATCH_START } else { -30_000 }),
-        "labels": { "app": spec.app },
+        "labels": { "app": spec.app, "tier": tier },
     })
 }
 

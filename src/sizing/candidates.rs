@@ -16,6 +16,8 @@ pub(super) struct Candidate {
     pub(super) meets: bool,
     /// What it carries, in the deciding signal's unit.
     pub(super) carried: f64,
+    /// What a surely broken objective costs an hour.
+    pub(super) breach_cost_per_hour: f64,
     /// Stays whatever else there is: what stands today.
     pub(super) keep: bool,
 }
@@ -23,7 +25,7 @@ pub(super) struct Candidate {
 /// The entries worth having, cheapest in resources first.
 ///
 /// Candidates come in order of usefulness; of equal ones the first stays. Those that miss the objective stay only if
-/// nothing meets it, and then only the one that comes closest. A choice goes where another needs no more replicas, no
+/// nothing meets it, and then only the one that comes closest; what stands today stays in any case. A choice goes where another needs no more replicas, no
 /// larger pods and no more risk; with `replicas_matter` (zone loss) only one with as many replicas counts.
 pub(super) fn select(candidates: Vec<Candidate>, planning: &Planning, replicas_matter: bool) -> Vec<MenuEntry> {
     let mut distinct: Vec<Candidate> = Vec::new();
@@ -34,6 +36,11 @@ pub(super) fn select(candidates: Vec<Candidate>, planning: &Planning, replicas_m
     }
     if distinct.iter().any(|c| c.meets) {
         distinct.retain(|c| c.meets || c.keep);
+        // The owner said how much risk is acceptable. What stands today with more is priced as if the objective were
+        // surely broken: it stays possible, its risk stays honest, and whatever meets the objective is cheaper.
+        for missing in distinct.iter_mut().filter(|c| !c.meets) {
+            missing.entry.risk_cost_per_hour = missing.breach_cost_per_hour;
+        }
     } else {
         let closest =
             distinct.iter().map(|c| c.entry.clone()).zip(distinct.iter().map(|c| c.carried)).min_by(|a, b| {

@@ -78,22 +78,23 @@ impl<'a> Sizer<'a> {
         let now = self.workload.replicas;
         let mut choices = Vec::new();
         let fixed = self.least_replicas(self.declared, level);
-        choices.push((fixed, self.kept(fixed, level)));
+        choices.push((fixed, self.kept(fixed, level), level));
         let safest = self.least_replicas(self.declared, safer);
-        choices.push((safest, self.kept(safest, safer)));
+        choices.push((safest, self.kept(safest, safer), safer));
         for replicas in self.replica_counts(fixed) {
-            choices.push((replicas, self.resized(replicas, level)));
+            choices.push((replicas, self.resized(replicas, level), level));
         }
-        choices.push((self.within(now), self.resized(self.within(now), safer)));
+        choices.push((self.within(now), self.resized(self.within(now), safer), safer));
 
         let mut candidates: Vec<Candidate> = Vec::new();
         if self.bounds.allow(now, self.declared) {
-            let mut current = self.candidate(now, self.declared.clone());
+            let mut current = self.candidate(now, self.declared.clone(), level);
             current.entry.basis = Basis::Declared { reason: DeclaredReason::Current };
             current.keep = true;
             candidates.push(current);
         }
-        candidates.extend(choices.into_iter().map(|(replicas, requests)| self.candidate(replicas, requests)));
+        candidates
+            .extend(choices.into_iter().map(|(replicas, requests, level)| self.candidate(replicas, requests, level)));
         candidates::select(candidates, &self.policy.planning, self.target.zone_loss.is_some())
     }
 
@@ -179,8 +180,8 @@ impl<'a> Sizer<'a> {
         })
     }
 
-    /// Rates a choice: its risk, whether it meets the objective, and on what it rests.
-    fn candidate(&self, replicas: u32, requests: Resources) -> Candidate {
+    /// Rates a choice made for the demand at `level`: its risk, whether it meets the objective, and on what it rests.
+    fn candidate(&self, replicas: u32, requests: Resources, level: f64) -> Candidate {
         let carried = self.demand.as_ref().map(|d| f64::from(replicas) * d.per_replica(requests.cpu_millis()));
         let demand_risk = self.demand.as_ref().zip(carried).map(|(demand, carried)| demand.risk(carried));
         let memory = requests.memory_bytes() as f64;
@@ -203,15 +204,16 @@ impl<'a> Sizer<'a> {
         } else if !holds_memory {
             Basis::Bound { rule: self.bounds.request_rule(MEMORY) }
         } else {
-            self.basis(replicas, &requests)
+            self.basis(replicas, &requests, level)
         };
         let memory_attained = holds_memory || self.least_bad_memory(replicas, requests.memory_bytes());
-        let priced = risk.unwrap_or(0.0) * self.policy.costs.breach_per_replica_hour;
-        let risk_cost_per_hour = priced * f64::from(self.workload.replicas);
+        let breach_cost_per_hour = self.policy.costs.breach_per_replica_hour * f64::from(self.workload.replicas);
+        let risk_cost_per_hour = risk.unwrap_or(0.0) * breach_cost_per_hour;
         Candidate {
             entry: MenuEntry { replicas, requests, risk, risk_cost_per_hour, basis },
             meets: carries_peak && memory_attained,
             carried: carried.unwrap_or(0.0),
+            breach_cost_per_hour,
             keep: false,
         }
     }
@@ -226,9 +228,9 @@ impl<'a> Sizer<'a> {
         replicas >= now && self.memory.is_some_and(|need| need.bytes(now) > memory_bytes as f64)
     }
 
-    fn basis(&self, replicas: u32, requests: &Resources) -> Basis {
+    fn basis(&self, replicas: u32, requests: &Resources, level: f64) -> Basis {
         match (&self.demand, &self.memory) {
-            (Some(demand), _) => self.demand_basis(demand, replicas, requests),
+            (Some(demand), _) => self.demand_basis(demand, replicas, requests, level),
             (None, Some(memory)) => Basis::Demand {
                 signal: Signal::MemoryBytes,
                 quantile: memory.level,
@@ -241,11 +243,11 @@ impl<'a> Sizer<'a> {
         }
     }
 
-    fn demand_basis(&self, demand: &Demand, replicas: u32, requests: &Resources) -> Basis {
-        let (peak, peak_at_ms) = (demand.peak(demand.level), demand.peak_at_ms());
+    fn demand_basis(&self, demand: &Demand, replicas: u32, requests: &Resources, level: f64) -> Basis {
+        let (peak, peak_at_ms) = (demand.peak(level), demand.peak_at_ms());
         let by_share = |utilisation| Basis::Demand {
             signal: demand.signal,
-            quantile: demand.level,
+            quantile: level,
             peak,
             peak_at_ms,
             per_replica: demand.per_replica(requests.cpu_millis()),

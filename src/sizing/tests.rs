@@ -177,7 +177,7 @@ fn a_latency_objective_uses_the_fitted_law() {
     for entry in &menu.entries {
         if let Basis::Latency { expected_s, service_rate_per_s, arrivals_per_s, .. } = entry.basis {
             assert!(expected_s <= 1.0 && (9.0..11.0).contains(&service_rate_per_s));
-            assert!((arrivals_per_s - 28.0).abs() < 1e-9);
+            assert!(arrivals_per_s >= 28.0 - 1e-9, "the planned quantile, or a rarer one for the safer choices");
         }
     }
 }
