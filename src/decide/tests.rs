@@ -57,6 +57,7 @@ impl Case {
             snapshot: Snapshot::default(),
             plan: Plan {
                 certificate: Certificate {
+                    unplaceable_per_hour: 0.0,
                     cost_per_hour: 0.0,
                     bound_per_hour: 0.0,
                     gap: 0.0,

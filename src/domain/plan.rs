@@ -47,6 +47,10 @@ pub struct Certificate {
     pub stopped: Stopped,
     /// Rules met in the input that the model does not represent, each with its count.
     pub unmodelled_rules: Vec<String>,
+    /// Price an hour of pods that no node and no offer can hold. Every plan would pay it, so it is left out of all costs
+    /// and of the bound, and does not make the gap look smaller than it is.
+    #[serde(default)]
+    pub unplaceable_per_hour: f64,
     /// Parts of the cost an hour.
     pub cost: CostParts,
     /// Cost of changing nothing, in the same units; `None` where changing nothing breaks a rule or leaves pods

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::domain::plan::Binding;
-use crate::domain::problem::{Problem, Sense};
+use crate::domain::problem::{Problem, Quantity, Sense};
+
+use super::instance::Instance;
 
 /// Taken off every bound, relative to its size: sums of floating-point numbers are not exact.
 const ROUNDING: f64 = 1e-9;
@@ -51,6 +53,29 @@ pub(super) fn solver_bound(problem: &Problem, dual_bound: f64) -> f64 {
     let bound = dual_bound + problem.constant;
     // HiGHS takes rows as met, and whole numbers as whole, within 1e-6.
     bound - 2e-6 * dual_bound.abs().max(1.0)
+}
+
+/// What pods cost an hour in every plan because no node that stands and no offer can hold one of their group.
+///
+/// Left in cost and bound, that constant would make every gap look small and end every search early.
+pub(super) fn unplaceable(instance: &Instance<'_>, problem: &Problem) -> f64 {
+    let mut holdable = vec![false; instance.groups.len()];
+    let mut price: BTreeMap<usize, f64> = BTreeMap::new();
+    for variable in &problem.variables {
+        match variable.quantity {
+            Quantity::Replicas { group, .. } => holdable[group] |= variable.upper > 0.0,
+            Quantity::Unplaced { group, .. } => {
+                let least = price.entry(group).or_insert(f64::INFINITY);
+                *least = least.min(variable.cost);
+            }
+            _ => {}
+        }
+    }
+    let waiting = |group: usize| {
+        let facts = &instance.groups[group];
+        facts.options.iter().map(|o| o.replicas.saturating_sub(facts.fixed)).min().unwrap_or(0)
+    };
+    price.iter().filter(|(group, _)| !holdable[**group]).map(|(group, price)| f64::from(waiting(*group)) * price).sum()
 }
 
 /// (cost − bound) / cost, in 0..1; 0 where there is no cost.

@@ -41,6 +41,7 @@ fn unproven() -> Certificate {
         feasible: false,
         stopped: Stopped::Exhausted,
         unmodelled_rules: Vec::new(),
+        unplaceable_per_hour: 0.0,
         cost: CostParts::default(),
         cost_now: CostParts::default(),
         now_feasible: false,

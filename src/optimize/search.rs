@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::{Clock, StopRule};
 use crate::domain::menu::Menu;
-use crate::domain::plan::{Plan, Stopped};
+use crate::domain::plan::{CostParts, Plan, Stopped};
 use crate::domain::policy::Policy;
 use crate::domain::problem::Problem;
 use crate::domain::snapshot::Snapshot;
@@ -116,8 +116,10 @@ pub(super) fn search(
         pool_cost: None,
         row_prices: relaxed.row_prices.clone(),
     };
+    let unplaceable = certificate::unplaceable(&instance, &problem);
     let done = |candidates: &Candidates<'_>, proof: &Proof| {
-        watch.out_of_time() || certificate::gap(candidates.best_cost(), proof.bound) <= stop.gap
+        let (cost, bound) = (candidates.best_cost() - unplaceable, proof.bound - unplaceable);
+        watch.out_of_time() || certificate::gap(cost, bound) <= stop.gap
     };
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
@@ -317,12 +319,16 @@ fn finish(
     }
     let (mut plan, CheckReport { violations, cost }) =
         chosen.unwrap_or((still_plan, CheckReport { violations: broken_now, cost: cost_now }));
+    let unplaceable = certificate::unplaceable(instance, problem);
+    let without = |cost: CostParts| CostParts { unplaced: (cost.unplaced - unplaceable).max(0.0), ..cost };
+    let (cost, cost_now) = (without(cost), without(cost_now));
     let total = cost.total();
     let feasible = violations.is_empty();
     // A bound above the cost of a checked plan would be a mistake of rounding; the lower of the two holds.
-    let bound = if feasible { proof.bound.min(total) } else { proof.bound };
+    let bound = (proof.bound - unplaceable).max(0.0);
+    let bound = if feasible { bound.min(total) } else { bound };
     let gap = certificate::gap(total, bound);
-    let pool_cost = proof.pool_cost.unwrap_or(total).clamp(bound.min(total), total);
+    let pool_cost = proof.pool_cost.map_or(total, |cost| cost - unplaceable).clamp(bound.min(total), total);
     let certificate = &mut plan.certificate;
     certificate.cost_per_hour = total;
     certificate.bound_per_hour = bound;
@@ -337,6 +343,7 @@ fn finish(
         () => Stopped::Exhausted,
     };
     certificate.unmodelled_rules = unmodelled_rules(instance);
+    certificate.unplaceable_per_hour = unplaceable;
     certificate.cost = cost;
     certificate.cost_now = cost_now;
     certificate.now_feasible = now_feasible;

@@ -309,6 +309,7 @@ mod tests {
             packing_gap: 0.0077,
             feasible,
             stopped: Stopped::Gap,
+            unplaceable_per_hour: 0.0,
             unmodelled_rules: vec![],
             cost: CostParts::default(),
             cost_now: CostParts::default(),

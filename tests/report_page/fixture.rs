@@ -454,6 +454,7 @@ fn certificate(nodes: &[NodePlan]) -> Certificate {
     let cost_now = CostParts { nodes: sum(&|n| n.state != NodeState::Add), risk: 0.31, change: 0.0, unplaced: 0.0 };
     Certificate {
         cost_per_hour: cost.total(),
+        unplaceable_per_hour: 0.0,
         bound_per_hour: cost.total() * 0.992,
         gap: 0.008,
         model_gap: 0.003,

@@ -223,6 +223,7 @@ impl Case {
         let plan = Plan {
             certificate: Certificate {
                 cost_per_hour: 0.0,
+                unplaceable_per_hour: 0.0,
                 bound_per_hour: 0.0,
                 gap: 0.0,
                 model_gap: 0.0,

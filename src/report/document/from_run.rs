@@ -93,6 +93,7 @@ fn certificate(certificate: &Certificate) -> CertificateDocument {
         feasible: certificate.feasible,
         stopped: certificate.stopped,
         unmodelled_rules: certificate.unmodelled_rules.clone(),
+        unplaceable_per_hour: rounded(certificate.unplaceable_per_hour),
         cost: cost_parts(&certificate.cost),
         cost_now: cost_parts(&certificate.cost_now),
         now_feasible: certificate.now_feasible,

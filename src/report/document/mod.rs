@@ -177,6 +177,9 @@ pub struct CertificateDocument {
     pub stopped: Stopped,
     /// Rules met in the input that the model does not represent.
     pub unmodelled_rules: Vec<String>,
+    /// Price of pods that no node and no offer can hold; part of no cost and not of the bound.
+    #[serde(default)]
+    pub unplaceable_per_hour: f64,
     /// Parts of the cost.
     #[serde(default)]
     pub cost: CostParts,
