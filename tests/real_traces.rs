@@ -1,6 +1,7 @@
 //! The demo's command on real input: a dump written by a real API server, with real production traces as the use of its
 //! pods.
 #![cfg(all(feature = "cli", feature = "tables"))]
+#![expect(clippy::print_stdout, reason = "a skipped test says why")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -127,6 +127,8 @@ fn the_table_fits_eighty_columns() {
         as declared: no target of the policy selects it
     2 workloads more stay as they are (-o wide shows them).
 
+    Buy 1 × c5.xlarge in r1a.
+
     2 pods fit nowhere:
       shop/Deployment/too-big ×2: 0/12 nodes are available: 12 Insufficient cpu.
 

@@ -77,6 +77,7 @@ impl Case {
                 placements: Vec::new(),
                 removals: Vec::new(),
                 unplaced: Vec::new(),
+                pending: Vec::new(),
                 binding: Vec::new(),
             },
             policy: fixtures::policy(free_target()),

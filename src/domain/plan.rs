@@ -23,6 +23,9 @@ pub struct Plan {
     pub removals: Vec<Removal>,
     /// Pods that have no node when the plan is done.
     pub unplaced: Vec<Unplaced>,
+    /// Pods that have no node now, and why, whatever the plan does with them.
+    #[serde(default)]
+    pub pending: Vec<Unplaced>,
     /// Rules that bind, most valuable first.
     pub binding: Vec<Binding>,
 }

@@ -13,20 +13,29 @@ use crate::domain::snapshot::WorkloadId;
 
 use super::instance::{Amounts, Instance, Standing, dense_demand};
 use super::occupancy::Occupancy;
-use super::reasons::{Reasons, cluster_after};
+use super::reasons::{Reasons, cluster_after, pending};
 
 /// The plan of a state, its certificate still to be filled in.
 pub(super) fn plan_of(occupancy: &Occupancy<'_>, reasons: &Reasons<'_>) -> Plan {
     let names = node_names(occupancy);
     let (placements, used) = placements(occupancy, &names);
     let moved = moves_by_workload(&placements);
+    let pending = pending(occupancy.instance.snapshot);
+    let mut unplaced = unplaced(occupancy, reasons);
+    for unplaced in &mut unplaced {
+        // What the scheduler says today comes first: the same words stand in the pod's own condition.
+        let today = pending.iter().find(|p| (&p.namespace, &p.workload) == (&unplaced.namespace, &unplaced.workload));
+        unplaced.reasons.splice(0..0, today.into_iter().flat_map(|p| p.reasons.iter().cloned()));
+        unplaced.reasons.dedup();
+    }
     Plan {
         certificate: unproven(),
         workloads: workloads(occupancy, &placements, &moved),
         nodes: nodes(occupancy, &names, &used),
         placements,
         removals: removals(occupancy),
-        unplaced: unplaced(occupancy, reasons),
+        unplaced,
+        pending,
         binding: Vec::new(),
     }
 }

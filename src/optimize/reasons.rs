@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::domain::plan::Unplaced;
 use crate::domain::resources::{PODS, Resources};
+use crate::domain::snapshot::{Snapshot, WorkloadId};
 
 use super::eligibility::{Cluster, NodeState, why_not, why_not_offered};
 use super::instance::Instance;
@@ -75,4 +77,26 @@ pub(super) fn cluster_after<'a>(occupancy: &Occupancy<'a>) -> Cluster<'a> {
     let mut open = occupancy.nodes.iter().map(|n| n.open);
     cluster.nodes.retain(|_| open.next().unwrap_or(true));
     cluster
+}
+
+/// Pods that have no node now, by workload, with what the cluster as it stands says to them.
+pub(super) fn pending(snapshot: &Snapshot) -> Vec<Unplaced> {
+    let mut waiting: BTreeMap<(&WorkloadId, usize), u32> = BTreeMap::new();
+    for pod in snapshot.pods.iter().filter(|p| p.node.is_none() && !p.deleting) {
+        *waiting.entry((&pod.workload, pod.template)).or_default() += 1;
+    }
+    if waiting.is_empty() {
+        return Vec::new();
+    }
+    let cluster = Cluster::now(snapshot);
+    let explained = waiting.into_iter().filter_map(|((id, template), count)| {
+        let template = snapshot.templates.get(template)?;
+        Some(Unplaced {
+            namespace: id.namespace.clone(),
+            workload: format!("{}/{}", id.kind, id.name),
+            count,
+            reasons: vec![why_not(&cluster, template, &template.requests).sentence("nodes")],
+        })
+    });
+    explained.collect()
 }

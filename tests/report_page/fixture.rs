@@ -492,6 +492,7 @@ pub(crate) fn shop() -> Run {
             count: 2,
             reasons: vec!["0/12 nodes are available: 12 Insufficient cpu.".into(), "No offer has 96 cores.".into()],
         }],
+        pending: Vec::new(),
         binding: vec![
             Binding { rule: "targets.web.maxSpotShare".into(), saves_per_hour: 0.11, unit: "spot node".into() },
             Binding { rule: "memory".into(), saves_per_hour: 0.0042, unit: "GiB in pool m5.xlarge/r1a".into() },

@@ -242,6 +242,7 @@ impl Case {
             placements,
             removals: Vec::new(),
             unplaced: Vec::new(),
+            pending: Vec::new(),
             binding: Vec::new(),
         };
         let offer = NodeOffer {

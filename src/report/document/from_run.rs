@@ -25,6 +25,7 @@ pub(super) fn document(run: &Run) -> PlanDocument {
         placements: plan.placements.clone(),
         removals: plan.removals.clone(),
         unplaced: plan.unplaced.clone(),
+        pending: plan.pending.clone(),
         binding: plan.binding.iter().map(binding).collect(),
         steps: StepsDocument::from(&run.steps),
         forecasts: run.forecasts.iter().map(ForecastDocument::from).collect(),

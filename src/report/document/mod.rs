@@ -53,6 +53,9 @@ pub struct PlanDocument {
     pub removals: Vec<Removal>,
     /// Pods that have no node when the plan is done.
     pub unplaced: Vec<Unplaced>,
+    /// Pods that have no node now, and why, whatever the plan does with them.
+    #[serde(default)]
+    pub pending: Vec<Unplaced>,
     /// Rules that bind, most valuable first.
     #[serde(default)]
     pub binding: Vec<Binding>,

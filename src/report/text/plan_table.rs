@@ -1,9 +1,11 @@
 //! The table of a plan.
 
+use std::collections::BTreeMap;
+
 use super::Style;
 use super::table::{Align, Column, length, lines, shortened, width, wrapped};
 use crate::domain::PriceSource;
-use crate::domain::plan::NodeState;
+use crate::domain::plan::{NodeState, Unplaced};
 use crate::domain::resources::{CPU, MEMORY};
 use crate::report::document::{NodeDocument, PlanDocument, Quantities, WorkloadDocument};
 use crate::report::format::{change, count, counted, money, percent, printable, readable_pair};
@@ -26,6 +28,8 @@ pub fn plan_table(document: &PlanDocument, width: usize, style: Style, wide: boo
         out.extend(section("NODES", nodes(document, style), style));
         out.extend(section("WAVES", waves(document, width), style));
     }
+    out.extend(purchases(document, width));
+    out.extend(pending(document, width, style, wide));
     out.extend(unplaced(document, width, style, wide));
     out.push(String::new());
     out.extend(trust(document, width));
@@ -221,15 +225,55 @@ fn waves(document: &PlanDocument, width: usize) -> Vec<String> {
     out
 }
 
-fn unplaced(document: &PlanDocument, width: usize, style: Style, wide: bool) -> Vec<String> {
-    if document.unplaced.is_empty() {
+/// What to buy, by offer, most nodes first.
+fn purchases(document: &PlanDocument, width: usize) -> Vec<String> {
+    let mut bought: BTreeMap<String, usize> = BTreeMap::new();
+    for node in document.nodes.iter().filter(|n| n.state == NodeState::Add) {
+        let zone = if node.zone.is_empty() { String::new() } else { format!(" in {}", printable(&node.zone)) };
+        *bought.entry(format!("{}{zone}", printable(&node.offer))).or_default() += 1;
+    }
+    if bought.is_empty() {
         return Vec::new();
     }
+    let mut bought: Vec<(String, usize)> = bought.into_iter().collect();
+    bought.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let list: Vec<String> = bought.into_iter().map(|(offer, nodes)| format!("{} × {offer}", count(nodes))).collect();
+    std::iter::once(String::new()).chain(wrapped(&format!("Buy {}.", list.join(", ")), width)).collect()
+}
+
+/// Pods without a node now, in kube-scheduler's words, apart from those that fit nowhere afterwards either.
+fn pending(document: &PlanDocument, width: usize, style: Style, wide: bool) -> Vec<String> {
+    let solved: Vec<&Unplaced> = document
+        .pending
+        .iter()
+        .filter(|p| !document.unplaced.iter().any(|u| (&u.namespace, &u.workload) == (&p.namespace, &p.workload)))
+        .collect();
+    let pods: usize = solved.iter().map(|p| p.count as usize).sum();
+    let verb = if pods == 1 { "waits" } else { "wait" };
+    explained(
+        &format!("{} {verb} for a node now and will have one:", counted(pods, "pod")),
+        &solved,
+        width,
+        style,
+        wide,
+    )
+}
+
+fn unplaced(document: &PlanDocument, width: usize, style: Style, wide: bool) -> Vec<String> {
     let pods = document.unplaced_pods();
     let verb = if pods == 1 { "fits" } else { "fit" };
-    let mut out = vec![String::new(), style.alarm(&format!("{} {verb} nowhere:", counted(pods, "pod")))];
+    let title = style.alarm(&format!("{} {verb} nowhere:", counted(pods, "pod")));
+    explained(&title, &document.unplaced.iter().collect::<Vec<_>>(), width, style, wide)
+}
+
+/// Workloads with their reasons under a title; nothing where there is none.
+fn explained(title: &str, workloads: &[&Unplaced], width: usize, style: Style, wide: bool) -> Vec<String> {
+    if workloads.is_empty() {
+        return Vec::new();
+    }
+    let mut out = vec![String::new(), title.to_owned()];
     let limit = if wide { usize::MAX } else { 5 };
-    for unplaced in document.unplaced.iter().take(limit) {
+    for unplaced in workloads.iter().take(limit) {
         let reasons: Vec<String> =
             unplaced.reasons.iter().take(if wide { usize::MAX } else { 1 }).map(|reason| printable(reason)).collect();
         let sentence = format!(
@@ -243,8 +287,8 @@ fn unplaced(document: &PlanDocument, width: usize, style: Style, wide: bool) -> 
             out.push(format!("{}{line}", if i == 0 { "  " } else { "    " }));
         }
     }
-    if document.unplaced.len() > limit {
-        let rest = counted(document.unplaced.len() - limit, "workload");
+    if workloads.len() > limit {
+        let rest = counted(workloads.len() - limit, "workload");
         out.push(style.dim(&format!("  and pods of {rest} more (-o wide shows them).")));
     }
     out

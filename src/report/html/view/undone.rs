@@ -41,7 +41,12 @@ impl Undone {
         let kinds =
             document.cluster.ignored_kinds.iter().map(|(kind, n)| format!("{}: {n}", printable(kind))).collect();
         let deferred = document.steps.deferred.iter();
+        let pending = document
+            .pending
+            .iter()
+            .map(|p| printable(&format!("{}/{} ×{}: {}", p.namespace, p.workload, p.count, p.reasons.join(" "))));
         let lists = [
+            ("Pods without a node now, as the cluster stands", pending.collect()),
             (
                 "Held back for a later plan",
                 deferred
