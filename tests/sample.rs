@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use plimsoll::domain::pricing;
 use plimsoll::domain::series::{Series, Signal, Subject};
 use plimsoll::domain::{Samples, Snapshot};
 use plimsoll::ingest::{Source, catalog, kubernetes};
@@ -124,7 +125,7 @@ fn the_dump_and_the_catalog_are_read_and_name_the_pods_that_metrics_name() {
     assert_eq!(pending, ["recommender"]);
     let catalog = catalog::parse(&source("catalog.yaml")).unwrap();
     assert_eq!(catalog.offers.len(), 10);
-    assert!(snapshot.nodes.iter().all(|node| catalog::match_offer(node, &catalog).is_some()));
+    assert!(snapshot.nodes.iter().all(|node| pricing::match_offer(node, &catalog).is_some()));
     let series = align(&SAMPLE.metrics, Some(&snapshot));
     for row in &series.rows {
         let workload = row.subject.workload().unwrap();

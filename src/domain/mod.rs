@@ -17,6 +17,7 @@ pub mod menu;
 pub mod orchestration;
 pub mod plan;
 pub mod policy;
+pub mod pricing;
 pub mod problem;
 pub mod progress;
 pub mod quantity;

@@ -4,13 +4,12 @@ mod estimate;
 
 use std::collections::BTreeMap;
 
-pub use estimate::{estimate_price, estimated};
+pub use estimate::estimated;
 
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::policy::Place;
 use crate::domain::resources::{CPU, MEMORY, PODS, Resources};
 use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, TaintEffect, ZONE_LABEL};
-use crate::domain::snapshot::Node as ClusterNode;
 use crate::domain::{InputError, Location};
 use crate::ingest::Source;
 use crate::ingest::document::{self, Limits, Node};
@@ -146,46 +145,16 @@ fn read_taint(fields: &mut Fields<'_>) -> Option<Taint> {
     Some(Taint { key: key?, value, effect: effect? })
 }
 
-/// Which offer an existing node is: of its instance type (for a node without that label: of its size), capacity type
-/// and zone; among several, the one whose labels and taints the node has. `None` where nothing fits: the node's price
-/// is then best [estimated](estimate_price).
-#[must_use]
-pub fn match_offer(node: &ClusterNode, catalog: &Catalog) -> Option<usize> {
-    let of_type = |offer: &NodeOffer| {
-        let offer_type = offer.labels.get(INSTANCE_TYPE_LABEL).map_or("", String::as_str);
-        if node.instance_type.is_empty() {
-            offer_type.is_empty() && estimate::alike(&offer.allocatable, &node.allocatable)
-        } else {
-            offer.name == node.instance_type || offer_type == node.instance_type
-        }
-    };
-    let closeness = |offer: &NodeOffer| {
-        let labels = offer.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value));
-        let taints = offer.taints.iter().all(|taint| node.taints.contains(taint));
-        // A node of the plain pool has none of the taints of another, so more taints that it has is closer.
-        (labels && taints, estimate::alike(&offer.allocatable, &node.allocatable), offer.taints.len())
-    };
-    let mut best: Option<(usize, (bool, bool, usize))> = None;
-    for (i, offer) in catalog.offers.iter().enumerate() {
-        if of_type(offer) && offer.capacity_type == node.capacity_type && offer.zones.contains(&node.zone) {
-            let close = closeness(offer);
-            if best.is_none_or(|(_, best)| close > best) {
-                best = Some((i, close));
-            }
-        }
-    }
-    best.map(|(i, _)| i)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::domain::Snapshot;
+    use crate::domain::pricing::{estimate_price, match_offer};
     use crate::domain::rules::Requirement;
     use crate::domain::rules::{NodeSelectorTerm, Operator};
-    use crate::domain::snapshot::PodTemplate;
+    use crate::domain::snapshot::{Node as ClusterNode, PodTemplate};
     use crate::policy::default_policy;
 
     const EXAMPLE: &str = r#"

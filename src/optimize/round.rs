@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::domain::catalog::CapacityType;
+use crate::domain::pricing::estimate_price;
 use crate::domain::problem::{Problem, Quantity};
 
 use super::instance::Instance;
 use super::occupancy::Occupancy;
 use super::pools::Pool;
-use super::sites::estimate_price;
 
 /// Prototypes looked at first where the program says nothing: enough for several zones of several offers.
 const PROMISING: usize = 12;

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer};
-use crate::domain::policy::{Planning, Policy};
-use crate::domain::resources::Resources;
+use crate::domain::policy::Policy;
+use crate::domain::pricing::{estimate_price, match_offer};
 use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, ZONE_LABEL};
 use crate::domain::snapshot::{Node, Snapshot};
 
 use super::instance::{Amounts, dense, dense_demand};
-
-/// What a spot node costs of an on-demand one where nobody states it.
-const SPOT_SHARE_OF_PRICE: f64 = 0.35;
 
 /// A node, or the prototype of nodes to be bought.
 #[derive(Debug, Clone)]
@@ -47,7 +44,7 @@ pub(super) fn sites(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, res
     let mut standing_by_offer: BTreeMap<(usize, &str), u32> = BTreeMap::new();
     let mut sites = Vec::with_capacity(snapshot.nodes.len());
     for node in &snapshot.nodes {
-        let offer = offer_of(node, catalog);
+        let offer = match_offer(node, catalog);
         if let Some(offer) = offer {
             *standing_by_offer.entry((offer, node.zone.as_str())).or_insert(0) += 1;
         }
@@ -66,36 +63,6 @@ pub(super) fn sites(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, res
         }
     }
     sites
-}
-
-/// Which offer a node is: of its instance type, capacity type and zone, as the catalog's offers name or label it; among
-/// several, the one whose labels and taints the node has.
-fn offer_of(node: &Node, catalog: &Catalog) -> Option<usize> {
-    let of_type = |offer: &NodeOffer| {
-        let label = offer.labels.get(INSTANCE_TYPE_LABEL).map_or("", String::as_str);
-        if node.instance_type.is_empty() {
-            label.is_empty() && alike(&offer.allocatable, &node.allocatable)
-        } else {
-            offer.name == node.instance_type || label == node.instance_type
-        }
-    };
-    let closeness = |offer: &NodeOffer| {
-        let labels = offer.labels.iter().all(|(key, value)| node.labels.get(key) == Some(value));
-        let taints = offer.taints.iter().all(|taint| node.taints.contains(taint));
-        (labels && taints, alike(&offer.allocatable, &node.allocatable), offer.taints.len())
-    };
-    let fitting = catalog.offers.iter().enumerate().filter(|(_, offer)| {
-        of_type(offer) && offer.capacity_type == node.capacity_type && offer.zones.contains(&node.zone)
-    });
-    // The first of the closest.
-    fitting.rev().max_by_key(|(_, offer)| closeness(offer)).map(|(index, _)| index)
-}
-
-/// Whether both are the resources of one machine type: the same names, in amounts that differ by 3 % at most, as
-/// firmware and reservations differ.
-fn alike(a: &Resources, b: &Resources) -> bool {
-    let close = |x: i64, y: i64| (x - y).abs() as f64 <= x.max(y) as f64 * 0.03;
-    a.0.len() == b.0.len() && a.iter().zip(b.iter()).all(|((name, x), (other, y))| name == other && close(x, y))
 }
 
 fn standing_site(node: &Node, offer: Option<&NodeOffer>, policy: &Policy, resources: &[&str]) -> Site {
@@ -161,17 +128,5 @@ fn prototype(offer: &NodeOffer, zone: &str, quota: Option<u32>, snapshot: &Snaps
         daemon_demand,
         shape: 0,
         name,
-    }
-}
-
-/// What a node would cost an hour by its cores, memory and GPUs.
-pub(super) fn estimate_price(allocatable: &Resources, capacity_type: CapacityType, planning: &Planning) -> f64 {
-    let gpus: i64 = allocatable.iter().filter(|(name, _)| name.ends_with("/gpu")).map(|(_, amount)| amount).sum();
-    let on_demand = allocatable.cpu_millis() as f64 / 1000.0 * planning.estimate_per_core_hour
-        + allocatable.memory_bytes() as f64 / f64::from(1 << 30) * planning.estimate_per_gib_hour
-        + gpus as f64 * planning.estimate_per_gpu_hour;
-    match capacity_type {
-        CapacityType::OnDemand => on_demand,
-        CapacityType::Spot => on_demand * SPOT_SHARE_OF_PRICE,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::Snapshot;
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::policy::Planning;
+use crate::domain::pricing::{alike, estimate_price};
 use crate::domain::quantity::{format_bytes, format_cpu};
 use crate::domain::resources::Resources;
 use crate::domain::rules::{
@@ -12,15 +13,9 @@ use crate::domain::rules::{
 };
 use crate::domain::snapshot::Node;
 
-/// What spot capacity costs of the on-demand price; providers quote discounts of 60 to 90 %, of which the least is
-/// nearly assumed.
-const SPOT_SHARE: f64 = 0.35;
-/// Allocatable of one machine type differs by this share at most, as firmware and reservations differ.
-const ALIKE_SHARE: f64 = 0.03;
 /// Labels kept even if no pod asks for them: they say what a machine is.
 const MACHINE_LABELS: [&str; 4] =
     [INSTANCE_TYPE_LABEL, "kubernetes.io/arch", "kubernetes.io/os", "topology.kubernetes.io/region"];
-const GIB: f64 = (1u64 << 30) as f64;
 
 /// Offers of the shapes of node that exist, in the zones they exist in, at estimated prices. Nodes of the control
 /// plane are not offered. Sorted by name and capacity type.
@@ -42,28 +37,6 @@ pub fn estimated(snapshot: &Snapshot, planning: &Planning) -> Catalog {
     offers.sort_by(|a, b| (&a.name, a.capacity_type).cmp(&(&b.name, b.capacity_type)));
     tell_apart(&mut offers);
     Catalog { name: "estimated from the cluster's nodes".to_owned(), prices: PriceSource::Estimated, offers }
-}
-
-/// The price an hour of a node with these resources, at the policy's estimates for a core, a GiB and a GPU (any
-/// resource whose name ends in `/gpu`); 35 % of it for spot.
-#[must_use]
-pub fn estimate_price(allocatable: &Resources, capacity: CapacityType, planning: &Planning) -> f64 {
-    let gpus: i64 = allocatable.iter().filter(|(name, _)| name.ends_with("/gpu")).map(|(_, amount)| amount).sum();
-    let full = allocatable.cpu_millis() as f64 / 1000.0 * planning.estimate_per_core_hour
-        + allocatable.memory_bytes() as f64 / GIB * planning.estimate_per_gib_hour
-        + gpus as f64 * planning.estimate_per_gpu_hour;
-    match capacity {
-        CapacityType::OnDemand => full,
-        CapacityType::Spot => full * SPOT_SHARE,
-    }
-}
-
-/// Whether both are the resources of one machine type: the same names, in amounts that differ by at most 3 %.
-pub(super) fn alike(a: &Resources, b: &Resources) -> bool {
-    a.0.len() == b.0.len()
-        && a.iter()
-            .zip(b.iter())
-            .all(|((name_a, x), (name_b, y))| name_a == name_b && (x - y).abs() as f64 <= x.max(y) as f64 * ALIKE_SHARE)
 }
 
 /// What nodes of one offer have in common, but for their size.
