@@ -4,15 +4,15 @@
 //! in order). Nothing in the core reads a clock or draws an unseeded random number, and inner modules never use outer
 //! ones.
 
-pub mod domain;
+pub use plimsoll_domain as domain;
+pub use plimsoll_ingest as ingest;
+pub use plimsoll_optimize as optimize;
+pub use plimsoll_report as report;
 
 pub mod decide;
 pub mod forecast;
-pub mod ingest;
-pub mod optimize;
 pub mod pipeline;
 pub mod policy;
-pub mod report;
 pub mod sample;
 pub mod series;
 pub mod sizing;

@@ -1,4 +1,4 @@
-//! What the owner wants and allows, checked and compiled. Documents are read in `crate::policy`.
+//! What the owner wants and allows, checked and compiled. Documents are read in the policy room.
 
 use std::collections::BTreeMap;
 
@@ -295,6 +295,33 @@ pub struct MetricRule {
     pub pod_labels: Vec<String>,
     /// Labels that may carry the workload (or the service) where there is no pod.
     pub workload_labels: Vec<String>,
+}
+
+impl MetricRule {
+    /// The rule for series whose label has this value only.
+    #[must_use]
+    pub fn only(mut self, label: &str, value: &str) -> Self {
+        self.where_labels.insert(label.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The rule with the namespace in one of these labels.
+    #[must_use]
+    pub fn namespaces(self, labels: &[&str]) -> Self {
+        Self { namespace_labels: labels.iter().map(|&label| label.to_owned()).collect(), ..self }
+    }
+
+    /// The rule with the pod in one of these labels.
+    #[must_use]
+    pub fn pods(self, labels: &[&str]) -> Self {
+        Self { pod_labels: labels.iter().map(|&label| label.to_owned()).collect(), ..self }
+    }
+
+    /// The rule with the workload in one of these labels.
+    #[must_use]
+    pub fn workloads(self, labels: &[&str]) -> Self {
+        Self { workload_labels: labels.iter().map(|&label| label.to_owned()).collect(), ..self }
+    }
 }
 
 /// How a metric's samples are to be read.

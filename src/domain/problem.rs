@@ -1,7 +1,7 @@
-//! The integer program in named parts. Written and read by `crate::optimize`; a bug report is one of these in a file.
+//! The integer program in named parts. Written and read by the room `optimize`; a bug report is one of these in a file.
 //!
 //! Minimise `constant + Σ cost·value` over the variables, subject to the constraints. Every variable has finite
-//! bounds, so any vector of row prices gives a valid lower bound (see `crate::optimize::certificate`).
+//! bounds, so any vector of row prices gives a valid lower bound (see `certificate` in the room `optimize`).
 
 use serde::{Deserialize, Serialize};
 

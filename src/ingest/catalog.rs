@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 pub use estimate::estimated;
 
+use crate::Source;
+use crate::document::{self, Limits, Node};
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::policy::Place;
 use crate::domain::resources::{CPU, MEMORY, PODS, Resources};
 use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, TaintEffect, ZONE_LABEL};
 use crate::domain::{InputError, Location};
-use crate::ingest::Source;
-use crate::ingest::document::{self, Limits, Node};
-use crate::ingest::fields::{Fields, NOT_NEGATIVE, Reading, object_name, text};
+use crate::fields::{Fields, NOT_NEGATIVE, Reading, object_name, text};
 
 /// A list of everything the largest provider sells, in every zone, is about a tenth of this.
 const LIMITS: Limits = Limits { bytes: 32 << 20, nodes: 1_000_000 };
@@ -151,11 +151,11 @@ mod tests {
 
     use super::*;
     use crate::domain::Snapshot;
+    use crate::domain::policy::Planning;
     use crate::domain::pricing::{estimate_price, match_offer};
     use crate::domain::rules::Requirement;
     use crate::domain::rules::{NodeSelectorTerm, Operator};
     use crate::domain::snapshot::{Node as ClusterNode, PodTemplate};
-    use crate::policy::default_policy;
 
     const EXAMPLE: &str = r#"
 apiVersion: plimsoll.dev/v1alpha1
@@ -180,6 +180,18 @@ spec:
     taints: [{ key: dedicated, value: gpu, effect: NoSchedule }]
     bootTime: 2m
 "#;
+
+    fn planning() -> Planning {
+        Planning {
+            step_ms: 60_000,
+            horizon_s: 86_400,
+            lead_time_s: 900,
+            memory_margin: 0.15,
+            estimate_per_core_hour: 0.031_611,
+            estimate_per_gib_hour: 0.004_237,
+            estimate_per_gpu_hour: 0.95,
+        }
+    }
 
     fn source(text: &str) -> Source {
         Source { name: "c.yaml".into(), bytes: text.as_bytes().to_vec() }
@@ -319,7 +331,7 @@ spec:
 
     #[test]
     fn estimates_follow_the_policys_prices() {
-        let planning = default_policy().planning;
+        let planning = planning();
         let mut resources = Resources::of([(CPU, 4000), (MEMORY, 16 << 30)]);
         let price = |r: &Resources, c| estimate_price(r, c, &planning);
         // 4 · 0.031611 + 16 · 0.004237
@@ -353,7 +365,7 @@ spec:
         for node in &mut snapshot.nodes {
             node.labels.insert("uid".into(), node.name.clone());
         }
-        let catalog = estimated(&snapshot, &default_policy().planning);
+        let catalog = estimated(&snapshot, &planning());
         assert_eq!(catalog.prices, PriceSource::Estimated);
         let [plain, blue] = catalog.offers.as_slice() else { panic!("{:#?}", catalog.offers) };
         assert_eq!((plain.name.as_str(), blue.name.as_str()), ("m5.xlarge", "m5.xlarge-2"));
@@ -372,12 +384,12 @@ spec:
             nodes: vec![node("a", "", "", size(4, 16)), node("b", "", "", size(8, 16)), node("c", "", "", size(4, 16))],
             ..Snapshot::default()
         };
-        let catalog = estimated(&snapshot, &default_policy().planning);
+        let catalog = estimated(&snapshot, &planning());
         let names: Vec<_> = catalog.offers.iter().map(|o| (o.name.as_str(), o.zones.clone())).collect();
         assert_eq!(names, [("4cpu-16Gi", vec![String::new()]), ("8cpu-16Gi", vec![String::new()])]);
         let found: Vec<_> = snapshot.nodes.iter().map(|n| match_offer(n, &catalog)).collect();
         assert_eq!(found, [Some(0), Some(1), Some(0)]);
-        assert!(estimated(&Snapshot::default(), &default_policy().planning).offers.is_empty());
+        assert!(estimated(&Snapshot::default(), &planning()).offers.is_empty());
     }
 
     #[test]
@@ -427,7 +439,7 @@ spec:
                 .map(|(i, (cores, gib, t, z))| node(&format!("n{i}"), types[*t], zones[*z], size(*cores, *gib)))
                 .collect();
             let snapshot = Snapshot { nodes, ..Snapshot::default() };
-            let catalog = estimated(&snapshot, &default_policy().planning);
+            let catalog = estimated(&snapshot, &planning());
             for node in &snapshot.nodes {
                 let offer = match_offer(node, &catalog).map(|i| &catalog.offers[i]);
                 prop_assert!(offer.is_some_and(|o| o.zones.contains(&node.zone)), "{node:?}");

@@ -161,25 +161,6 @@ fn histogram(bases: &[&str], scale: f64) -> [MetricRule; 3] {
     ]
 }
 
-impl MetricRule {
-    fn only(mut self, label: &str, value: &str) -> Self {
-        self.where_labels.insert(label.to_owned(), value.to_owned());
-        self
-    }
-
-    fn namespaces(self, labels: &[&str]) -> Self {
-        Self { namespace_labels: owned(labels), ..self }
-    }
-
-    fn pods(self, labels: &[&str]) -> Self {
-        Self { pod_labels: owned(labels), ..self }
-    }
-
-    fn workloads(self, labels: &[&str]) -> Self {
-        Self { workload_labels: owned(labels), ..self }
-    }
-}
-
 fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }

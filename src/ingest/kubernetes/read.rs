@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::Source;
 use crate::domain::{InputError, Location};
-use crate::ingest::Source;
 
 use super::object::{self, Object, Rejected};
 

@@ -7,7 +7,7 @@ use super::error::PrometheusError;
 use super::response;
 use super::retry::{Waits, asked_wait, is_passing};
 use crate::domain::{InputError, Samples};
-use crate::ingest::source::Source;
+use crate::source::Source;
 
 /// Prometheus refuses a request for more points a series: "exceeded maximum resolution of 11,000 points per
 /// timeseries".

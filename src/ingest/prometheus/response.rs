@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::collector::Collector;
 use crate::domain::samples::SeriesKey;
 use crate::domain::{InputError, Location, Samples};
-use crate::ingest::collector::Collector;
-use crate::ingest::source::Source;
+use crate::source::Source;
 
 /// What every endpoint of the API answers.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use polars::prelude::*;
 
 use crate::domain::{InputError, Location};
-use crate::ingest::source::Source;
+use crate::source::Source;
 
 /// A table as read, under the name of its file.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::frame::{Cells, Kind, Table, TypedColumn};
 use crate::domain::{InputError, Location};
-use crate::ingest::metrics::TableShape;
+use crate::metrics::TableShape;
 
 /// Names of a time column; the first that the table has is it.
 const TIMES: [&str; 7] = ["timestamp", "time", "ts", "date", "datetime", "ds", "step"];

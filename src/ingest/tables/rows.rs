@@ -7,11 +7,11 @@ use super::keys::{Codes, Combinations, codes, combine};
 use super::layout::{Layout, layout};
 use super::numbers::for_each_value;
 use super::times::{MISSING, times_ms};
+use crate::collector::Collector;
 use crate::domain::samples::SeriesKey;
 use crate::domain::{InputError, Location, Samples};
-use crate::ingest::collector::Collector;
-use crate::ingest::metrics::TableShape;
-use crate::ingest::openmetrics;
+use crate::metrics::TableShape;
+use crate::openmetrics;
 
 /// A combination that has no row with a value yet.
 const UNSEEN: u32 = u32::MAX;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::from_run::{rounded, significant_digits};
 use crate::domain::forecast::Trust;
 use crate::domain::{Forecast, Signal};
-use crate::report::format;
+use crate::format;
 
 /// What is expected of one signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use crate::domain::plan::{Binding, CostParts, NodePlan, WorkloadPlan};
 use crate::domain::policy::Planning;
 use crate::domain::run::Provenance;
 use crate::domain::{Certificate, Policy, Run, Snapshot};
-use crate::report::{format, prose};
+use crate::{format, prose};
 
 pub(super) fn document(run: &Run) -> PlanDocument {
     let plan = &run.plan;

@@ -6,12 +6,10 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use super::near::near_names;
+use crate::document::{ActionDocument, PlanDocument, Quantities, WorkloadDocument};
 use crate::domain::plan::{CostParts, PlacementState};
-use crate::report::document::{ActionDocument, PlanDocument, Quantities, WorkloadDocument};
-use crate::report::format::{
-    UNKNOWN, counted, duration, money, percent, printable, quantile, signal_name, signal_value,
-};
-use crate::report::{order, prose};
+use crate::format::{UNKNOWN, counted, duration, money, percent, printable, quantile, signal_name, signal_value};
+use crate::{order, prose};
 
 /// Why nothing can be explained.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -196,7 +194,7 @@ fn risk(document: &PlanDocument, workload: &WorkloadDocument) -> String {
     }
 }
 
-fn forecast(forecast: &crate::report::document::ForecastDocument) -> String {
+fn forecast(forecast: &crate::document::ForecastDocument) -> String {
     let peaks: Vec<String> = forecast
         .peak
         .iter()

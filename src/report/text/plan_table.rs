@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Style;
 use super::table::{Align, Column, length, lines, shortened, width, wrapped};
+use crate::document::{NodeDocument, PlanDocument, Quantities, WorkloadDocument};
 use crate::domain::PriceSource;
 use crate::domain::plan::{NodeState, Unplaced};
 use crate::domain::resources::{CPU, MEMORY};
-use crate::report::document::{NodeDocument, PlanDocument, Quantities, WorkloadDocument};
-use crate::report::format::{change, count, counted, money, percent, printable, readable_pair};
-use crate::report::{order, prose};
+use crate::format::{change, count, counted, money, percent, printable, readable_pair};
+use crate::{order, prose};
 
 /// Changed workloads shown where not everything is asked for.
 const ROWS: usize = 40;

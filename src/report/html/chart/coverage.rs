@@ -2,10 +2,10 @@
 
 use super::element::{Element, percentage};
 use super::plot::outer_style;
-use crate::report::format::percent;
+use crate::format::percent;
 
 /// The chart of (promised, measured) shares: all of them small, their means large and named.
-pub(in crate::report::html) fn draw(each: &[(f64, f64)], means: &[(f64, f64)]) -> String {
+pub(in crate::html) fn draw(each: &[(f64, f64)], means: &[(f64, f64)]) -> String {
     const HEIGHT: u32 = 260;
     const LEFT: u32 = 58;
     const BOTTOM: u32 = 40;

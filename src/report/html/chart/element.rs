@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use crate::report::format::printable;
+use crate::format::printable;
 
 /// One element with its attributes and what is in it.
-pub(in crate::report::html) struct Element {
+pub(in crate::html) struct Element {
     tag: &'static str,
     attributes: String,
     content: String,
@@ -13,32 +13,32 @@ pub(in crate::report::html) struct Element {
 
 impl Element {
     /// An empty element.
-    pub(in crate::report::html) fn new(tag: &'static str) -> Self {
+    pub(in crate::html) fn new(tag: &'static str) -> Self {
         Self { tag, attributes: String::new(), content: String::new() }
     }
 
     /// The element with an attribute.
-    pub(in crate::report::html) fn set(mut self, name: &str, value: impl Display) -> Self {
+    pub(in crate::html) fn set(mut self, name: &str, value: impl Display) -> Self {
         // Writing to a string cannot fail.
         let _ = write!(self.attributes, " {name}=\"{}\"", escaped(&value.to_string()));
         self
     }
 
     /// The element with text in it.
-    pub(in crate::report::html) fn text(mut self, text: &str) -> Self {
+    pub(in crate::html) fn text(mut self, text: &str) -> Self {
         self.content.push_str(&escaped(text));
         self
     }
 
     /// The element with another in it.
     #[expect(clippy::needless_pass_by_value, reason = "an element has one parent, which takes it")]
-    pub(in crate::report::html) fn child(mut self, child: Self) -> Self {
+    pub(in crate::html) fn child(mut self, child: Self) -> Self {
         let _ = write!(self.content, "{child}");
         self
     }
 
     /// The element with others in it.
-    pub(in crate::report::html) fn children(self, children: impl IntoIterator<Item = Self>) -> Self {
+    pub(in crate::html) fn children(self, children: impl IntoIterator<Item = Self>) -> Self {
         children.into_iter().fold(self, Self::child)
     }
 }
@@ -70,7 +70,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A position along an axis as a percentage of its length, held within a little beyond its ends.
-pub(in crate::report::html) fn percentage(share: f64) -> String {
+pub(in crate::html) fn percentage(share: f64) -> String {
     let share = if share.is_finite() { share.clamp(-1.0, 2.0) } else { 0.0 };
     let text = format!("{:.2}", share * 100.0);
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))

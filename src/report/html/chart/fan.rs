@@ -6,7 +6,7 @@ use super::plot::{Plot, Side};
 use super::scale::{Scale, TimeScale, Unit};
 use super::thin::{instant, stretches, thinned};
 use crate::domain::{Forecast, Signal};
-use crate::report::format::{quantile, signal_name, signal_value};
+use crate::format::{quantile, signal_name, signal_value};
 
 /// Points kept of the past and of the fan.
 const PAST_POINTS: usize = 400;
@@ -15,27 +15,27 @@ const FAN_POINTS: usize = 96;
 const PAST_HORIZONS: i64 = 2;
 
 /// A level up to which something is carried.
-pub(in crate::report::html) struct Capacity {
+pub(in crate::html) struct Capacity {
     /// The level, in the signal's unit.
-    pub(in crate::report::html) value: f64,
+    pub(in crate::html) value: f64,
     /// What it stands for.
-    pub(in crate::report::html) label: String,
+    pub(in crate::html) label: String,
 }
 
 /// What one fan chart shows.
-pub(in crate::report::html) struct Fan<'a> {
+pub(in crate::html) struct Fan<'a> {
     /// The measured past; the last instants of it are shown.
-    pub(in crate::report::html) past: Vec<(i64, f64)>,
+    pub(in crate::html) past: Vec<(i64, f64)>,
     /// The forecast.
-    pub(in crate::report::html) forecast: &'a Forecast,
+    pub(in crate::html) forecast: &'a Forecast,
     /// What stands now carries.
-    pub(in crate::report::html) now: Option<Capacity>,
+    pub(in crate::html) now: Option<Capacity>,
     /// What the plan carries.
-    pub(in crate::report::html) proposed: Option<Capacity>,
+    pub(in crate::html) proposed: Option<Capacity>,
 }
 
 /// The chart; `None` where the forecast has no step.
-pub(in crate::report::html) fn draw(fan: &Fan<'_>) -> Option<String> {
+pub(in crate::html) fn draw(fan: &Fan<'_>) -> Option<String> {
     let forecast = fan.forecast;
     if forecast.horizon() == 0 || forecast.step_ms <= 0 {
         return None;
@@ -172,7 +172,7 @@ fn description(fan: &Fan<'_>) -> String {
 }
 
 /// A finding for the chart's heading.
-pub(in crate::report::html) fn finding(signal: Signal, forecast: &Forecast, proposed: Option<&Capacity>) -> String {
+pub(in crate::html) fn finding(signal: Signal, forecast: &Forecast, proposed: Option<&Capacity>) -> String {
     let level = forecast.levels.iter().copied().min_by(|a, b| (a - 0.95).abs().total_cmp(&(b - 0.95).abs()));
     let Some(level) = level else { return signal_name(signal).to_owned() };
     let peak = forecast.peak_at(level);

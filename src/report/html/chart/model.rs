@@ -8,7 +8,7 @@ use crate::domain::Axis;
 const POINTS: usize = 160;
 
 /// A small line chart; measurements that stand alone are dots. `None` where nothing was measured.
-pub(in crate::report::html) fn draw(axis: &Axis, values: &[f64], unit: Unit, description: String) -> Option<String> {
+pub(in crate::html) fn draw(axis: &Axis, values: &[f64], unit: Unit, description: String) -> Option<String> {
     if axis.step_ms <= 0 || !values.iter().any(|v| v.is_finite()) {
         return None;
     }

@@ -10,7 +10,7 @@ use super::scale::{Scale, TimeScale};
 
 /// Where a text stands from its point.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::report::html) enum Side {
+pub(in crate::html) enum Side {
     /// Right of it.
     Right,
     /// Above it, starting there.
@@ -20,21 +20,21 @@ pub(in crate::report::html) enum Side {
 }
 
 /// A chart over time.
-pub(in crate::report::html) struct Plot {
+pub(in crate::html) struct Plot {
     /// What the chart shows, for those who can't see it.
-    pub(in crate::report::html) description: String,
+    pub(in crate::html) description: String,
     /// Height of the whole in pixels.
-    pub(in crate::report::html) height: u32,
+    pub(in crate::html) height: u32,
     /// Room left of the frame for the values' ticks, in pixels.
-    pub(in crate::report::html) left: u32,
+    pub(in crate::html) left: u32,
     /// Room right of the frame for labels, in pixels.
-    pub(in crate::report::html) right: u32,
+    pub(in crate::html) right: u32,
     /// Ticks wanted along the time axis.
-    pub(in crate::report::html) time_ticks: i64,
+    pub(in crate::html) time_ticks: i64,
     /// Time axis.
-    pub(in crate::report::html) time: TimeScale,
+    pub(in crate::html) time: TimeScale,
     /// Value axis.
-    pub(in crate::report::html) values: Scale,
+    pub(in crate::html) values: Scale,
     shapes: Vec<Element>,
     labels: Vec<Element>,
 }
@@ -43,7 +43,7 @@ const TOP: u32 = 14;
 const BOTTOM: u32 = 24;
 
 impl Plot {
-    pub(in crate::report::html) fn new(description: String, time: TimeScale, values: Scale) -> Self {
+    pub(in crate::html) fn new(description: String, time: TimeScale, values: Scale) -> Self {
         Self {
             description,
             height: 190,
@@ -67,7 +67,7 @@ impl Plot {
     }
 
     /// Draws a line through the points; it breaks where a value is not finite.
-    pub(in crate::report::html) fn line(&mut self, points: &[(i64, f64)], class: &str) {
+    pub(in crate::html) fn line(&mut self, points: &[(i64, f64)], class: &str) {
         let mut path = String::new();
         let mut pen_down = false;
         for &(time_ms, value) in points {
@@ -83,7 +83,7 @@ impl Plot {
     }
 
     /// Draws dots at the points.
-    pub(in crate::report::html) fn dots(&mut self, points: &[(i64, f64)], class: &str) {
+    pub(in crate::html) fn dots(&mut self, points: &[(i64, f64)], class: &str) {
         // A line of no length with round ends: a dot that the stretched box does not distort.
         let mut path = String::new();
         for &(time_ms, value) in points.iter().filter(|p| p.1.is_finite()) {
@@ -96,7 +96,7 @@ impl Plot {
     }
 
     /// Fills the band between two rows of values over the same instants.
-    pub(in crate::report::html) fn band(&mut self, lower: &[(i64, f64)], upper: &[(i64, f64)], class: &str) {
+    pub(in crate::html) fn band(&mut self, lower: &[(i64, f64)], upper: &[(i64, f64)], class: &str) {
         let both = || lower.iter().zip(upper).filter(|(l, u)| l.1.is_finite() && u.1.is_finite());
         let mut path = String::new();
         for (i, (_, upper)) in both().enumerate() {
@@ -114,21 +114,21 @@ impl Plot {
     }
 
     /// Draws a level across the frame.
-    pub(in crate::report::html) fn level(&mut self, value: f64, class: &str) {
+    pub(in crate::html) fn level(&mut self, value: f64, class: &str) {
         let y = self.height_of(value);
         let line = Element::new("line").set("class", class).set("x2", "100%").set("y1", &y).set("y2", &y);
         self.labels.push(line);
     }
 
     /// Draws an instant from top to bottom.
-    pub(in crate::report::html) fn instant(&mut self, time_ms: i64, class: &str) {
+    pub(in crate::html) fn instant(&mut self, time_ms: i64, class: &str) {
         let x = percentage(self.time.share(time_ms));
         let line = Element::new("line").set("class", class).set("x1", &x).set("x2", &x).set("y2", "100%");
         self.labels.push(line);
     }
 
     /// Writes a text at a share of the width and a value.
-    pub(in crate::report::html) fn label(&mut self, share: f64, value: f64, side: Side, class: &str, text: &str) {
+    pub(in crate::html) fn label(&mut self, share: f64, value: f64, side: Side, class: &str, text: &str) {
         let (dx, dy) = match side {
             Side::Right => (6, 4),
             Side::Above => (2, -5),
@@ -144,7 +144,7 @@ impl Plot {
     }
 
     /// The distance of two values in pixels.
-    pub(in crate::report::html) fn pixels_between(&self, a: f64, b: f64) -> f64 {
+    pub(in crate::html) fn pixels_between(&self, a: f64, b: f64) -> f64 {
         (self.values.share(a) - self.values.share(b)).abs() * f64::from(self.frame_height())
     }
 
@@ -153,7 +153,7 @@ impl Plot {
     }
 
     /// The chart.
-    pub(in crate::report::html) fn draw(self) -> String {
+    pub(in crate::html) fn draw(self) -> String {
         let grid = self.values.ticks().into_iter().flat_map(|(value, text)| {
             let y = self.height_of(value);
             let class = if value == 0.0 { "axis" } else { "grid" };

@@ -1,11 +1,11 @@
 //! Where a value stands on an axis, and which values deserve a tick.
 
 use crate::domain::Signal;
-use crate::report::format::{bytes, clock, day, significant};
+use crate::format::{bytes, clock, day, significant};
 
 /// What an axis counts in; decides which ticks are round and how they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::report::html) enum Unit {
+pub(in crate::html) enum Unit {
     /// Round in tens.
     Plain,
     /// Bytes, round in powers of two.
@@ -16,7 +16,7 @@ pub(in crate::report::html) enum Unit {
 
 impl Unit {
     /// The unit of a signal's axis.
-    pub(in crate::report::html) fn of(signal: Signal) -> Self {
+    pub(in crate::html) fn of(signal: Signal) -> Self {
         match signal {
             Signal::MemoryBytes => Self::Bytes,
             Signal::LatencyMeanSeconds
@@ -40,7 +40,7 @@ impl Unit {
 
 /// A linear axis of values.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::report::html) struct Scale {
+pub(in crate::html) struct Scale {
     low: f64,
     high: f64,
     unit: Unit,
@@ -48,7 +48,7 @@ pub(in crate::report::html) struct Scale {
 
 impl Scale {
     /// An axis that holds 0 and all finite values, with a little room above.
-    pub(in crate::report::html) fn holding(values: impl IntoIterator<Item = f64>, unit: Unit) -> Self {
+    pub(in crate::html) fn holding(values: impl IntoIterator<Item = f64>, unit: Unit) -> Self {
         let (mut low, mut high) = (0.0_f64, 0.0_f64);
         for value in values.into_iter().filter(|v| v.is_finite()) {
             // Beyond this a picture says nothing; it only keeps the arithmetic finite.
@@ -64,12 +64,12 @@ impl Scale {
     }
 
     /// Where a value stands, 0 at the low end and 1 at the high.
-    pub(in crate::report::html) fn share(&self, value: f64) -> f64 {
+    pub(in crate::html) fn share(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 
     /// Three to six round values with their text.
-    pub(in crate::report::html) fn ticks(&self) -> Vec<(f64, String)> {
+    pub(in crate::html) fn ticks(&self) -> Vec<(f64, String)> {
         let base = match self.unit {
             Unit::Bytes => 1024_f64.powf((self.high.max(1.0).ln() / 1024_f64.ln()).floor()),
             Unit::Plain | Unit::Seconds => 1.0,
@@ -89,11 +89,11 @@ fn round_step(least: f64) -> f64 {
 
 /// An axis of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::report::html) struct TimeScale {
+pub(in crate::html) struct TimeScale {
     /// The left end.
-    pub(in crate::report::html) start_ms: i64,
+    pub(in crate::html) start_ms: i64,
     /// The right end, after the left.
-    pub(in crate::report::html) end_ms: i64,
+    pub(in crate::html) end_ms: i64,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -101,12 +101,12 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl TimeScale {
     /// Where an instant stands, 0 at the left end and 1 at the right.
-    pub(in crate::report::html) fn share(self, time_ms: i64) -> f64 {
+    pub(in crate::html) fn share(self, time_ms: i64) -> f64 {
         (time_ms as f64 - self.start_ms as f64) / (self.end_ms as f64 - self.start_ms as f64).max(1.0)
     }
 
     /// Round instants, about `wanted` of them, at whole steps of UTC.
-    pub(in crate::report::html) fn ticks(self, wanted: i64) -> Vec<(f64, String)> {
+    pub(in crate::html) fn ticks(self, wanted: i64) -> Vec<(f64, String)> {
         const STEPS: [i64; 14] = [
             60_000,
             5 * 60_000,

@@ -3,17 +3,17 @@
 use super::element::{Element, percentage};
 
 /// One part of a bar.
-pub(in crate::report::html) struct Part {
+pub(in crate::html) struct Part {
     /// Length as a share of the full width.
-    pub(in crate::report::html) share: f64,
+    pub(in crate::html) share: f64,
     /// CSS class.
-    pub(in crate::report::html) class: &'static str,
+    pub(in crate::html) class: &'static str,
     /// What it is.
-    pub(in crate::report::html) title: String,
+    pub(in crate::html) title: String,
 }
 
 /// Parts one after the other.
-pub(in crate::report::html) fn bar(parts: &[Part], height: u32, description: &str) -> String {
+pub(in crate::html) fn bar(parts: &[Part], height: u32, description: &str) -> String {
     let mut left = 0.0;
     let rects = parts.iter().filter(|p| p.share.is_finite() && p.share > 0.0).map(|part| {
         let rect = Element::new("rect")
@@ -29,25 +29,20 @@ pub(in crate::report::html) fn bar(parts: &[Part], height: u32, description: &st
 }
 
 /// One node, or several of one shape.
-pub(in crate::report::html) struct Column {
+pub(in crate::html) struct Column {
     /// Width as a share of the full width.
-    pub(in crate::report::html) width: f64,
+    pub(in crate::html) width: f64,
     /// Filled share of its height.
-    pub(in crate::report::html) filled: f64,
+    pub(in crate::html) filled: f64,
     /// CSS class of the filled part.
-    pub(in crate::report::html) class: &'static str,
+    pub(in crate::html) class: &'static str,
     /// What it is.
-    pub(in crate::report::html) title: String,
+    pub(in crate::html) title: String,
 }
 
 /// Columns side by side: as wide as their price, filled as far as they are used; what stays empty is paid for and
 /// unused. `note` is written in the free room at the right.
-pub(in crate::report::html) fn columns(
-    columns: &[Column],
-    note: Option<&str>,
-    height: u32,
-    description: &str,
-) -> String {
+pub(in crate::html) fn columns(columns: &[Column], note: Option<&str>, height: u32, description: &str) -> String {
     let mut left = 0.0;
     let mut svg = frame(height, description);
     let tall = f64::from(height);

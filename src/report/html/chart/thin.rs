@@ -2,7 +2,7 @@
 
 /// At most about `limit` of the points, the lowest and the highest of each stretch kept in their order. A value that
 /// is not finite is a gap; the first of a run of gaps is kept so that lines break there.
-pub(in crate::report::html) fn thinned(points: &[(i64, f64)], limit: usize) -> Vec<(i64, f64)> {
+pub(in crate::html) fn thinned(points: &[(i64, f64)], limit: usize) -> Vec<(i64, f64)> {
     if points.len() <= limit {
         return points.to_vec();
     }
@@ -25,13 +25,13 @@ pub(in crate::report::html) fn thinned(points: &[(i64, f64)], limit: usize) -> V
 }
 
 /// At most `limit` instants of several rows over the same axis: each row by its own summary of a stretch.
-pub(in crate::report::html) fn stretches(len: usize, limit: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub(in crate::html) fn stretches(len: usize, limit: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let stretch = len.div_ceil(limit.max(1)).max(1);
     (0..len).step_by(stretch).map(move |start| start..(start + stretch).min(len))
 }
 
 /// The instant at an index of an axis, held within the range of times.
-pub(in crate::report::html) fn instant(start_ms: i64, step_ms: i64, index: usize) -> i64 {
+pub(in crate::html) fn instant(start_ms: i64, step_ms: i64, index: usize) -> i64 {
     start_ms.saturating_add(step_ms.saturating_mul(i64::try_from(index).unwrap_or(i64::MAX)))
 }
 

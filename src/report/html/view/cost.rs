@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
+use crate::document::PlanDocument;
 use crate::domain::plan::CostParts;
-use crate::report::document::PlanDocument;
-use crate::report::format::{money, money_at_most, percent, printable, tied};
-use crate::report::html::chart::strip::{Part, bar};
-use crate::report::prose;
+use crate::format::{money, money_at_most, percent, printable, tied};
+use crate::html::chart::strip::{Part, bar};
+use crate::prose;
 
 /// The cost section.
 #[derive(Serialize)]

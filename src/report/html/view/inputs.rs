@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::domain::policy::{Mode, Objective, Target};
 use crate::domain::snapshot::Amount;
 use crate::domain::{PriceSource, Resources, Run};
-use crate::report::format::{counted, date_time, duration, money, percent, printable, quantile};
+use crate::format::{counted, date_time, duration, money, percent, printable, quantile};
 
 /// Targets listed.
 const TARGETS: usize = 60;
@@ -128,9 +128,9 @@ fn target(target: &Target) -> TargetRow {
 
 fn bounds(least: &Resources, most: &Resources) -> String {
     let written = |resources: &Resources| {
-        let amounts = resources.iter().map(|(name, amount)| {
-            format!("{} {}", printable(name), crate::report::format::readable_amount(name, amount))
-        });
+        let amounts = resources
+            .iter()
+            .map(|(name, amount)| format!("{} {}", printable(name), crate::format::readable_amount(name, amount)));
         amounts.collect::<Vec<_>>().join(", ")
     };
     match (least.0.is_empty(), most.0.is_empty()) {

@@ -11,8 +11,8 @@ mod workloads;
 
 use serde::Serialize;
 
+use crate::document::PlanDocument;
 use crate::domain::Run;
-use crate::report::document::PlanDocument;
 
 /// The page.
 #[derive(Serialize)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::document::PlanDocument;
 use crate::domain::orchestration::Orchestration;
 use crate::domain::{Run, WorkloadId};
-use crate::report::document::PlanDocument;
-use crate::report::format::{bytes, cores, duration, percent, printable, significant};
-use crate::report::html::chart::model;
-use crate::report::html::chart::scale::Unit;
-use crate::report::order;
+use crate::format::{bytes, cores, duration, percent, printable, significant};
+use crate::html::chart::model;
+use crate::html::chart::scale::Unit;
+use crate::order;
 
 /// Workloads drawn; the others are in the table.
 const DRAWN: usize = 6;

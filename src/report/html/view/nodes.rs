@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
+use crate::document::{ActionDocument, NodeDocument, PlanDocument, Quantities};
 use crate::domain::plan::NodeState;
 use crate::domain::resources::{CPU, MEMORY};
-use crate::report::document::{ActionDocument, NodeDocument, PlanDocument, Quantities};
-use crate::report::format::{bytes, cores, count, counted, duration, money, percent, printable};
-use crate::report::html::chart::strip::{Column, Part, bar, columns};
-use crate::report::prose;
+use crate::format::{bytes, cores, count, counted, duration, money, percent, printable};
+use crate::html::chart::strip::{Column, Part, bar, columns};
+use crate::prose;
 
 /// Columns drawn before nodes of one shape are drawn together.
 const COLUMNS: usize = 100;

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use crate::document::PlanDocument;
 use crate::domain::{PriceSource, Run, Series};
-use crate::report::document::PlanDocument;
-use crate::report::format::{change, count, counted, date, date_time, duration, money, percent, printable, tied};
-use crate::report::{order, prose};
+use crate::format::{change, count, counted, date, date_time, duration, money, percent, printable, tied};
+use crate::{order, prose};
 
 /// The head of the page.
 #[derive(Serialize)]

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::report::document::{ForecastDocument, PlanDocument};
-use crate::report::format::{count, counted, percent, printable, quantile, signal_name, tied};
-use crate::report::html::chart::coverage;
-use crate::report::html::chart::strip::{Part, bar};
-use crate::report::order;
+use crate::document::{ForecastDocument, PlanDocument};
+use crate::format::{count, counted, percent, printable, quantile, signal_name, tied};
+use crate::html::chart::coverage;
+use crate::html::chart::strip::{Part, bar};
+use crate::order;
 
 /// Rows of the table.
 const ROWS: usize = 150;

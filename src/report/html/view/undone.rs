@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::document::PlanDocument;
 use crate::domain::Run;
 use crate::domain::menu::Basis;
-use crate::report::document::PlanDocument;
-use crate::report::format::{counted, printable};
-use crate::report::prose;
+use crate::format::{counted, printable};
+use crate::prose;
 
 /// Entries shown of a list.
 const SHOWN: usize = 100;

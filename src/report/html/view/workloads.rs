@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::document::{PlanDocument, Quantities, WorkloadDocument};
 use crate::domain::menu::Basis;
 use crate::domain::plan::WorkloadPlan;
 use crate::domain::resources::{CPU, MEMORY};
 use crate::domain::{Forecast, Run, Signal, Subject, WorkloadId};
-use crate::report::document::{PlanDocument, Quantities, WorkloadDocument};
-use crate::report::format::{counted, percent, printable, readable_pair, signal_value, tied};
-use crate::report::html::chart::fan::{self, Capacity, Fan};
-use crate::report::{order, prose};
+use crate::format::{counted, percent, printable, readable_pair, signal_value, tied};
+use crate::html::chart::fan::{self, Capacity, Fan};
+use crate::{order, prose};
 
 /// Workloads with a section of their own.
 const SECTIONS: usize = 40;

@@ -6,6 +6,9 @@
 //!  └──────────────────▶ one self-contained HTML page
 //! ```
 
+use plimsoll_domain as domain;
+use plimsoll_ingest as ingest;
+
 pub mod document;
 mod format;
 pub mod html;

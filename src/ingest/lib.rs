@@ -1,6 +1,8 @@
 //! The outside world into [`Samples`](crate::domain::Samples), [`Snapshot`](crate::domain::Snapshot) and
 //! [`Catalog`](crate::domain::Catalog). Reads and checks; decides nothing.
 
+use plimsoll_domain as domain;
+
 pub mod catalog;
 mod collector;
 pub mod document;

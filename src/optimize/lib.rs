@@ -10,6 +10,8 @@
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
 //! passes the check, so a deadline never leaves the caller without a plan.
 
+use plimsoll_domain as domain;
+
 mod certificate;
 pub mod check;
 mod consolidate;
