@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -249,7 +249,29 @@ fn scraped(scrapes: Arc<AtomicU64>) -> String {
     })
 }
 
-fn start_prometheus(folder: &Path, data: &Path, target: &str) -> (Running, String) {
+/// Makes a certificate authority and a server certificate for 127.0.0.1; returns the authority's certificate, PEM, and
+/// the configuration that lets Prometheus serve with the other.
+fn certificates(folder: &Path) -> (Vec<u8>, PathBuf) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let (cert_file, key_file) = (folder.join("server.crt"), folder.join("server.key"));
+    std::fs::write(&cert_file, server.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let web = folder.join("web.yml");
+    let (cert, key) = (cert_file.display(), key_file.display());
+    std::fs::write(&web, format!("tls_server_config: {{cert_file: '{cert}', key_file: '{key}'}}\n")).unwrap();
+    (authority.pem().into_bytes(), web)
+}
+
+/// `web` is Prometheus' configuration of its own server, for TLS.
+fn start_prometheus(folder: &Path, data: &Path, target: &str, web: Option<&Path>) -> (Running, String) {
+    let scheme = if web.is_some() { "https" } else { "http" };
     let config = folder.join("prometheus.yml");
     let target = target.trim_start_matches("http://");
     let text = format!(
@@ -262,13 +284,14 @@ fn start_prometheus(folder: &Path, data: &Path, target: &str) -> (Running, Strin
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.tsdb.path={}", data.display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg(format!("--web.external-url=http://127.0.0.1:{port}/prometheus"))
+        .arg(format!("--web.external-url={scheme}://127.0.0.1:{port}/prometheus"))
+        .args(web.map(|web| format!("--web.config.file={}", web.display())))
         .args(["--storage.tsdb.retention.time=36500d", "--log.level=warn"])
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
         .unwrap();
-    (Running(child), format!("http://127.0.0.1:{port}/prometheus"))
+    (Running(child), format!("{scheme}://127.0.0.1:{port}/prometheus"))
 }
 
 fn now_ms() -> i64 {
@@ -297,7 +320,7 @@ fn the_real_prometheus_answers_with_what_was_scraped_and_filled_in() {
     let data = folder.path().join("data");
     fill_history(folder.path(), &data);
     let scrapes = Arc::new(AtomicU64::new(0));
-    let (_prometheus, url) = start_prometheus(folder.path(), &data, &scraped(Arc::clone(&scrapes)));
+    let (_prometheus, url) = start_prometheus(folder.path(), &data, &scraped(Arc::clone(&scrapes)), None);
     let endpoint = impatient(url);
     let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
 
@@ -343,4 +366,43 @@ fn the_real_prometheus_answers_with_what_was_scraped_and_filled_in() {
     let error =
         query_range(&endpoint, &["sum(".to_owned()], start, end, 60_000, &mut |_, _| ()).unwrap_err().to_string();
     assert!(error.contains("answered 400 to \"sum(\"") && error.contains("bad_data: "), "{error}");
+}
+
+#[test]
+fn tls_is_verified_against_the_certificate_authority_given() {
+    if !has_tools() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fill_history(folder.path(), &data);
+    let (authority, web) = certificates(folder.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (stranger, _) = certificates(elsewhere.path());
+    let (_prometheus, url) =
+        start_prometheus(folder.path(), &data, &scraped(Arc::new(AtomicU64::new(0))), Some(&web));
+    let start = HISTORY_START_S * 1000;
+    let ask = |endpoint: &Endpoint| {
+        query_range(endpoint, &["past_load".to_owned()], start, start + 60_000, 15_000, &mut |_, _| ())
+    };
+
+    let trusting = Endpoint { ca_pem: Some(authority), ..impatient(url.clone()) };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let samples = loop {
+        match ask(&trusting) {
+            Ok(samples) => break samples,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(values(&samples, "past_load", Some(("pod", "a"))), (0..5).map(history_value).collect::<Vec<_>>());
+
+    let once = Retry { attempts: 1, ..Retry::default() };
+    for ca_pem in [None, Some(stranger)] {
+        let error = ask(&Endpoint { ca_pem, retry: once, ..impatient(url.clone()) }).unwrap_err().to_string();
+        assert!(error.contains("certificate"), "{error}");
+    }
+    let plain = url.replace("https://", "http://");
+    let error = ask(&Endpoint { retry: once, ..impatient(plain) }).unwrap_err().to_string();
+    assert!(error.contains("400"), "a server of HTTPS asked in plain text: {error}");
 }

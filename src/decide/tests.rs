@@ -99,17 +99,8 @@ impl Case {
     fn node(&mut self, name: &str, state: NodeState, millis: i64) {
         if state != NodeState::Add {
             self.snapshot.nodes.push(Node {
-                name: name.into(),
-                labels: Labels::from([(HOSTNAME_LABEL.to_owned(), name.to_owned())]),
-                taints: Vec::new(),
-                unschedulable: false,
-                ready: true,
-                allocatable: node_size(millis),
-                zone: String::new(),
                 instance_type: "small".into(),
-                capacity_type: CapacityType::OnDemand,
-                created_ms: None,
-                do_not_disrupt: false,
+                ..Node::plain(name, node_size(millis))
             });
         }
         self.plan.nodes.push(NodePlan {

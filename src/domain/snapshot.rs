@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::CapacityType;
 use super::resources::Resources;
-use super::rules::{LabelSelector, Labels, SchedulingRules, Taint};
+use super::rules::{HOSTNAME_LABEL, LabelSelector, Labels, SchedulingRules, Taint};
 
 /// Which workload: the controller at the top of the owner chain, or the pod itself if it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,6 +80,26 @@ pub struct Node {
     pub created_ms: Option<i64>,
     /// Must not be drained: `cluster-autoscaler.kubernetes.io/scale-down-disabled` or `karpenter.sh/do-not-disrupt`.
     pub do_not_disrupt: bool,
+}
+
+impl Node {
+    /// A ready on-demand node with no label but its host name's, and no taint.
+    #[must_use]
+    pub fn plain(name: &str, allocatable: Resources) -> Self {
+        Self {
+            name: name.to_owned(),
+            labels: Labels::from([(HOSTNAME_LABEL.to_owned(), name.to_owned())]),
+            taints: Vec::new(),
+            unschedulable: false,
+            ready: true,
+            allocatable,
+            zone: String::new(),
+            instance_type: String::new(),
+            capacity_type: CapacityType::OnDemand,
+            created_ms: None,
+            do_not_disrupt: false,
+        }
+    }
 }
 
 /// What pods made from one template have in common.

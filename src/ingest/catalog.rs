@@ -204,22 +204,15 @@ spec:
 
     fn node(name: &str, instance_type: &str, zone: &str, allocatable: Resources) -> ClusterNode {
         ClusterNode {
-            name: name.into(),
             labels: Labels::from([
                 (HOSTNAME_LABEL.to_owned(), name.to_owned()),
                 (ZONE_LABEL.to_owned(), zone.to_owned()),
                 (INSTANCE_TYPE_LABEL.to_owned(), instance_type.to_owned()),
                 ("uid".to_owned(), format!("u-{name}")),
             ]),
-            taints: Vec::new(),
-            unschedulable: false,
-            ready: true,
-            allocatable,
             zone: zone.into(),
             instance_type: instance_type.into(),
-            capacity_type: CapacityType::OnDemand,
-            created_ms: None,
-            do_not_disrupt: false,
+            ..ClusterNode::plain(name, allocatable)
         }
     }
 

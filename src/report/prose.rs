@@ -33,8 +33,14 @@ pub fn why(basis: &Basis, reference_ms: i64) -> String {
                 percent(*utilisation)
             )
         }
-        Basis::Bound { rule } => format!("at the policy's {}", printable(rule)),
+        Basis::Bound { rule } => format!("at {}", bound(rule)),
     }
+}
+
+/// A bound that was met: a field of the policy, or what the cluster itself allows.
+fn bound(rule: &str) -> String {
+    let rule = printable(rule);
+    if rule.starts_with("targets.") { format!("the policy's {rule}") } else { format!("the {rule}") }
 }
 
 /// The same at length: what one replica carries, and what the choice follows from.

@@ -21,6 +21,8 @@ pub(super) struct Bounds {
     pub(super) least: Resources,
     /// Largest requests of a pod; absent names are unbounded.
     pub(super) largest: Resources,
+    /// The part of `largest` that the owner set; the rest are the nodes that stand.
+    owned_maximum: Resources,
     /// Path of the target in the policy, e.g. `targets.web`.
     path: String,
 }
@@ -50,7 +52,8 @@ impl Bounds {
             }
         }
         let resize = target.resize_requests;
-        Self { fewest, most, most_rule, resize, least: target.min_requests.clone(), largest, path }
+        let (least, owned_maximum) = (target.min_requests.clone(), target.max_requests.clone());
+        Self { fewest, most, most_rule, resize, least, largest, owned_maximum, path }
     }
 
     /// Brings an amount of a resource within the bounds; the largest wins over the least.
@@ -67,10 +70,14 @@ impl Bounds {
         replicas_allowed && requests_allowed
     }
 
-    /// The field that keeps a resource from growing.
+    /// What keeps a resource from growing: a field, or the cluster's own nodes where the policy sets no maximum.
     pub(super) fn request_rule(&self, resource: &str) -> String {
         let path = &self.path;
-        if self.resize { format!("{path}.maxRequests.{resource}") } else { format!("{path}.resizeRequests") }
+        match (self.resize, self.owned_maximum.0.contains_key(resource)) {
+            (false, _) => format!("{path}.resizeRequests"),
+            (true, true) => format!("{path}.requests.max.{resource}"),
+            (true, false) => format!("{resource} of the largest node"),
+        }
     }
 
     /// The field that holds the objective.

@@ -13,7 +13,7 @@ use crate::domain::policy::{Objective, Target};
 use crate::domain::resources::{CPU, MEMORY};
 use crate::domain::rules::LabelSelector;
 use crate::domain::series::{RowQuality, SeriesRow};
-use crate::domain::snapshot::{Amount, Autoscaler, PodTemplate, Workload};
+use crate::domain::snapshot::{Amount, Autoscaler, Node, PodTemplate, Workload};
 use crate::domain::{Axis, Forecast, Menu, MenuEntry, Resources, Series, Signal, Snapshot, Subject, WorkloadId};
 
 const MIB: i64 = 1 << 20;
@@ -277,6 +277,27 @@ fn what_the_bounds_cannot_carry_names_the_bound() {
     assert_eq!(bound.basis, Basis::Bound { rule: "targets.web.maxReplicas".into() });
     assert!(bound.risk.unwrap() >= 0.5);
     assert_eq!(menu.entries.len(), 2, "the current choice and the closest");
+}
+
+#[test]
+fn memory_that_cannot_grow_names_who_holds_it() {
+    let forecasts = [memory([900.0, 1000.0, 1100.0, 1200.0, 1300.0])];
+    let open = Target { scale_replicas: false, ..target(Objective::Utilisation { share: 0.5 }) };
+    let rule = |target: Target, node_mib: i64| {
+        let mut snapshot = snapshot(1, 1000, 512);
+        let allocatable = Resources::of([(CPU, 4000), (MEMORY, node_mib << 20)]);
+        snapshot.nodes = vec![Node::plain("a", allocatable)];
+        one_menu(&snapshot, None, &forecasts, target).entries.into_iter().rev().find_map(|entry| match entry.basis {
+            Basis::Bound { rule } => Some(rule),
+            _ => None,
+        })
+    };
+    assert_eq!(rule(open.clone(), 1024).as_deref(), Some("memory of the largest node"));
+    assert_eq!(rule(open.clone(), 8192), None);
+    let owned = Target { max_requests: Resources::of([(MEMORY, 640 << 20)]), ..open.clone() };
+    assert_eq!(rule(owned, 8192).as_deref(), Some("targets.web.requests.max.memory"));
+    let fixed = Target { resize_requests: false, ..open };
+    assert_eq!(rule(fixed, 8192).as_deref(), Some("targets.web.resizeRequests"));
 }
 
 #[test]

@@ -288,17 +288,10 @@ fn orchestration(spec: &Spec, index: usize) -> Orchestration {
 fn snapshot(plan: &Plan) -> Snapshot {
     let standing = plan.nodes.iter().filter(|n| n.state != NodeState::Add);
     let nodes = standing.map(|n| Node {
-        name: n.name.clone(),
-        labels: BTreeMap::new(),
-        taints: vec![],
-        unschedulable: false,
-        ready: true,
-        allocatable: n.allocatable.clone(),
         zone: n.zone.clone(),
         instance_type: n.offer.clone(),
         capacity_type: n.capacity_type,
-        created_ms: None,
-        do_not_disrupt: false,
+        ..Node::plain(&n.name, n.allocatable.clone())
     });
     let pods = plan.placements.iter().map(|p| Pod {
         namespace: p.namespace.clone(),
