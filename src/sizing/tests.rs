@@ -294,10 +294,8 @@ fn memory_that_cannot_grow_names_who_holds_it() {
     };
     assert_eq!(rule(open.clone(), 1024).as_deref(), Some("memory of the largest node"));
     assert_eq!(rule(open.clone(), 8192), None);
-    let owned = Target { max_requests: Resources::of([(MEMORY, 640 << 20)]), ..open.clone() };
+    let owned = Target { max_requests: Resources::of([(MEMORY, 640 << 20)]), ..open };
     assert_eq!(rule(owned, 8192).as_deref(), Some("targets.web.requests.max.memory"));
-    let fixed = Target { resize_requests: false, ..open };
-    assert_eq!(rule(fixed, 8192).as_deref(), Some("targets.web.resizeRequests"));
 }
 
 #[test]
