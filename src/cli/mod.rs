@@ -4,6 +4,7 @@ mod arguments;
 mod exit;
 mod inputs;
 mod output;
+mod panic;
 mod progress;
 
 mod completions;
@@ -28,7 +29,11 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
-    let outcome = match arguments.command {
+    panic::reported(|| run(arguments.command))
+}
+
+fn run(command: Command) -> ExitCode {
+    let outcome = match command {
         Command::Plan(a) => plan::run(a),
         Command::Forecast(a) => forecast::run(&a),
         Command::Series(a) => series::run(a),

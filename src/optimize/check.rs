@@ -7,6 +7,7 @@
 
 mod accounts;
 mod after;
+mod budgets;
 mod cost;
 mod fit;
 mod policy;
@@ -38,6 +39,7 @@ pub fn check(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, menus: &[M
     fit::check(&after, &mut violations);
     relations::check(&given, &after, &mut violations);
     policy::check(&given, &after, &mut violations);
+    budgets::check(&given, &after, &mut violations);
     let cost = cost::recompute(&given, &after, &mut violations);
     violations.sort();
     violations.dedup();

@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polars::prelude::*;
 
@@ -105,10 +106,23 @@ fn is_decoded(kind: &ArrowDataType) -> bool {
     number || time || text || matches!(kind, Arrow::Dictionary(_, values, _) if is_decoded(values))
 }
 
+/// Tables being decoded, in this process.
+static READING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a table is being decoded, so that a panic now is most likely the decoder's over a broken file, on whichever of
+/// its threads; it becomes an error of the file, and a process' panic hook need not print it.
+#[must_use]
+pub fn is_decoding() -> bool {
+    READING.load(Ordering::SeqCst) > 0
+}
+
 /// Polars' errors as ours. Its decoders trust some lengths and offsets of the file, and panic where a broken
 /// file breaks that trust.
 fn guarded(source: &Source, read: impl FnOnce() -> PolarsResult<DataFrame>) -> Result<DataFrame, InputError> {
-    let problem = match catch_unwind(AssertUnwindSafe(read)) {
+    READING.fetch_add(1, Ordering::SeqCst);
+    let outcome = catch_unwind(AssertUnwindSafe(read));
+    READING.fetch_sub(1, Ordering::SeqCst);
+    let problem = match outcome {
         Ok(Ok(frame)) => return Ok(frame),
         Ok(Err(error)) => {
             let text = error.to_string();

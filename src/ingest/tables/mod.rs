@@ -13,6 +13,7 @@ mod rows;
 mod times;
 mod write;
 
+pub use self::frame::is_decoding;
 pub use self::write::{write_csv, write_parquet};
 pub use super::metrics::TableShape;
 

@@ -17,7 +17,7 @@ use crate::domain::rules::{
     HOSTNAME_LABEL, HostPort, LabelSelector, Labels, NodeSelectorTerm, Operator, PodAffinityTerm, Requirement, Taint,
     TaintEffect, TopologySpread, ZONE_LABEL,
 };
-use crate::domain::snapshot::{Amount, Node, Pod, PodTemplate, Workload, WorkloadId};
+use crate::domain::snapshot::{Amount, DisruptionBudget, Node, Pod, PodTemplate, Workload, WorkloadId};
 
 /// Index of the templates in [`Case::still`].
 const AGENT: usize = 0;
@@ -98,6 +98,17 @@ fn pod(name: &str, kind: &str, workload: &str, template: usize, node: Option<&st
         scheduled_ms: None,
         ready_ms: None,
         scheduler_message: None,
+    }
+}
+
+fn budget(max_unavailable: Option<Amount>, min_available: Option<Amount>) -> DisruptionBudget {
+    let selector = LabelSelector { match_labels: labels(&[("app", "web")]), match_expressions: Vec::new() };
+    DisruptionBudget {
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        selector: Some(selector),
+        max_unavailable,
+        min_available,
     }
 }
 
@@ -557,6 +568,24 @@ fn nodes_are_bought_and_removed_as_allowed() {
             Case::packing,
             |c| c.policy.disruption.max_moves = Amount::Percent(0),
             "the plan moves 1 pod(s), but the policy allows 0",
+        ),
+        (
+            Case::packing,
+            |c| c.policy.targets[0].max_unavailable = Some(Amount::Count(0)),
+            "1 pod(s) of shop/web are moved, but its maxUnavailable allows 0 in all waves",
+        ),
+        (
+            Case::packing,
+            |c| c.snapshot.budgets.push(budget(None, Some(Amount::Count(2)))),
+            "1 pod(s) are moved, but the disruption budget shop/web allows 0 in all waves",
+        ),
+        (
+            Case::packing,
+            |c| {
+                c.snapshot.budgets.push(budget(Some(Amount::Count(1)), None));
+                c.snapshot.pods[2].ready = false;
+            },
+            "1 pod(s) are moved, but the disruption budget shop/web allows 0 in all waves",
         ),
         (Case::growing, |c| drop(c.plan.placements.pop()), "node new-m5-z1-1 lacks the pod of shop/agent"),
         (

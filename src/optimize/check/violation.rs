@@ -87,6 +87,10 @@ pub enum Violation {
     Moves { moves: u32, allowed: u32 },
     /// More nodes are drained than the policy allows.
     Drains { drains: u32, allowed: u32 },
+    /// More pods of a workload are moved than its target lets go in all waves.
+    Unavailable { workload: String, moves: u32, allowed: u32 },
+    /// More pods are moved than a disruption budget lets go in all waves.
+    Budget { budget: String, moves: u32, allowed: u32 },
 }
 
 /// What forbids that a node is removed.
@@ -190,6 +194,12 @@ impl fmt::Display for Violation {
             }
             Self::Drains { drains, allowed } => {
                 write!(f, "the plan removes {drains} node(s), but the policy allows {allowed}")
+            }
+            Self::Unavailable { workload, moves, allowed } => {
+                write!(f, "{moves} pod(s) of {workload} are moved, but its maxUnavailable allows {allowed} in all waves")
+            }
+            Self::Budget { budget, moves, allowed } => {
+                write!(f, "{moves} pod(s) are moved, but the disruption budget {budget} allows {allowed} in all waves")
             }
         }
     }

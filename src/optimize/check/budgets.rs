@@ -1,0 +1,62 @@
+//! Disruption budgets and `maxUnavailable`, over the waves of a plan.
+
+use std::collections::BTreeMap;
+
+use crate::domain::plan::PlacementState;
+use crate::domain::snapshot::{DisruptionBudget, Pod, WorkloadId};
+
+use super::after::After;
+use super::{Given, Violation};
+
+pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
+    let waves = given.policy.disruption.max_waves.max(1);
+    let moved: Vec<&Pod> = after.pods.iter().filter(|p| p.state == PlacementState::Move).filter_map(|p| p.now).collect();
+    let mut by_workload: BTreeMap<&WorkloadId, u32> = BTreeMap::new();
+    for pod in &moved {
+        *by_workload.entry(&pod.workload).or_default() += 1;
+    }
+    for (id, moves) in by_workload {
+        let Some(workload) = after.workload_of(id) else { continue };
+        let target = given.policy.target_for(workload.now);
+        let Some(at_once) = target.and_then(|target| target.max_unavailable) else { continue };
+        let allowed = at_once.of_rounded_up(workload.now.replicas).saturating_mul(waves);
+        if moves > allowed {
+            violations.push(Violation::Unavailable { workload: workload.label.clone(), moves, allowed });
+        }
+    }
+    for budget in &given.snapshot.budgets {
+        let moves = moved.iter().filter(|pod| covers(given, budget, pod)).count() as u32;
+        let allowed = disruptions_allowed(given, after, budget).saturating_mul(waves);
+        if moves > allowed {
+            let budget = format!("{}/{}", budget.namespace, budget.name);
+            violations.push(Violation::Budget { budget, moves, allowed });
+        }
+    }
+}
+
+fn covers(given: &Given<'_>, budget: &DisruptionBudget, pod: &Pod) -> bool {
+    let labels = given.snapshot.templates.get(pod.template).map(|template| &template.labels);
+    let selected = budget.selector.as_ref().zip(labels).is_some_and(|(selector, labels)| selector.matches(labels));
+    selected && pod.namespace == budget.namespace
+}
+
+/// As Kubernetes' disruption controller counts: expected are the replicas that the controllers of the covered pods want
+/// (a pod without one counts for itself), healthy are the covered pods that are ready.
+fn disruptions_allowed(given: &Given<'_>, after: &After<'_>, budget: &DisruptionBudget) -> u32 {
+    let mut expected: BTreeMap<&WorkloadId, u32> = BTreeMap::new();
+    let mut healthy = 0_u32;
+    for pod in given.snapshot.pods.iter().filter(|pod| covers(given, budget, pod)) {
+        match after.workload_of(&pod.workload) {
+            Some(workload) => drop(expected.insert(&pod.workload, workload.now.replicas)),
+            None => *expected.entry(&pod.workload).or_default() += 1,
+        }
+        healthy += u32::from(pod.ready && !pod.deleting && pod.node.is_some());
+    }
+    let expected: u32 = expected.values().sum();
+    let needed = match (budget.max_unavailable, budget.min_available) {
+        (Some(gone), _) => expected.saturating_sub(gone.of_rounded_up(expected)),
+        (None, Some(kept)) => kept.of_rounded_up(expected),
+        (None, None) => 0,
+    };
+    healthy.saturating_sub(needed)
+}
