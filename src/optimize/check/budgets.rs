@@ -10,7 +10,8 @@ use super::{Given, Violation};
 
 pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let waves = given.policy.disruption.max_waves.max(1);
-    let moved: Vec<&Pod> = after.pods.iter().filter(|p| p.state == PlacementState::Move).filter_map(|p| p.now).collect();
+    let moved: Vec<&Pod> =
+        after.pods.iter().filter(|p| p.state == PlacementState::Move).filter_map(|p| p.now).collect();
     let mut by_workload: BTreeMap<&WorkloadId, u32> = BTreeMap::new();
     for pod in &moved {
         *by_workload.entry(&pod.workload).or_default() += 1;

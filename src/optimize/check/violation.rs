@@ -196,7 +196,10 @@ impl fmt::Display for Violation {
                 write!(f, "the plan removes {drains} node(s), but the policy allows {allowed}")
             }
             Self::Unavailable { workload, moves, allowed } => {
-                write!(f, "{moves} pod(s) of {workload} are moved, but its maxUnavailable allows {allowed} in all waves")
+                write!(
+                    f,
+                    "{moves} pod(s) of {workload} are moved, but its maxUnavailable allows {allowed} in all waves"
+                )
             }
             Self::Budget { budget, moves, allowed } => {
                 write!(f, "{moves} pod(s) are moved, but the disruption budget {budget} allows {allowed} in all waves")
