@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	v1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/scheduler/metrics"
 )
@@ -20,6 +21,8 @@ type Request struct {
 	Items []json.RawMessage `json:"items"`
 	// Ask also where bound pods may stand, each with the others where they are.
 	Standing bool `json:"standing"`
+	// Give the pods back as the API server would store them.
+	Stored bool `json:"stored"`
 }
 
 // Answer is one line of the output.
@@ -27,9 +30,9 @@ type Answer struct {
 	// Why the request could not be answered.
 	Error string `json:"error,omitempty"`
 	// Pods asked about, in the order of the request.
-	Pods []PodAnswer `json:"pods"`
-	// Nodes in the request, without the names of those that fit.
-	Nodes int `json:"nodes"`
+	Pods []PodAnswer `json:"pods,omitempty"`
+	// The pods of the request as the API server would store them, if asked for.
+	Stored []*v1.Pod `json:"stored,omitempty"`
 }
 
 // PodAnswer is what the scheduler says about one pod.
@@ -37,6 +40,8 @@ type PodAnswer struct {
 	Name string `json:"name"`
 	// What the scheduler reserves: cpu in millicores, everything else in units.
 	Requests map[string]int64 `json:"requests"`
+	// Its status reserves something else than its spec, so that a new pod like it would ask for something else.
+	Resizes bool `json:"resizes"`
 	// Nodes that do not take the pod.
 	Rejected map[string]Rejection `json:"rejected"`
 	// The scheduler's sentence where no node takes it.
@@ -96,5 +101,9 @@ func answer(line []byte) Answer {
 	if err != nil {
 		return Answer{Error: err.Error()}
 	}
-	return Answer{Pods: pods, Nodes: len(objects.nodes)}
+	answer := Answer{Pods: pods}
+	if request.Stored {
+		answer.Stored = objects.pods
+	}
+	return answer
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	v1 "k8s.io/api/core/v1"
@@ -80,6 +81,12 @@ func ask(ctx context.Context, profile framework.Framework, lister fwk.SharedList
 		return answer, err
 	}
 	answer.Requests = requests(info)
+	pending := pod.DeepCopy()
+	pending.Status = v1.PodStatus{}
+	if info, err = framework.NewPodInfo(pending); err != nil {
+		return answer, err
+	}
+	answer.Resizes = !maps.Equal(answer.Requests, requests(info))
 	nodes, err := lister.NodeInfos().List()
 	if err != nil {
 		return answer, err
