@@ -35,11 +35,19 @@ pub(crate) fn objects(seed: u64) -> Vec<Value> {
     items.extend((0..nodes).map(|number| draw.node(number)));
     items.extend(storage(&mut draw));
     items.extend((0..nodes).filter(|number| number % 3 == 0).map(volume_limit));
-    let standing = draw.below(14);
-    let waiting = 6 + draw.below(6);
-    for number in 0..standing + waiting {
-        let node = (number < standing).then(|| format!("n{}", draw.below(nodes)));
-        items.push(draw.pod(number, node.as_deref()));
+    let pods = items.len() + 8 + draw.below(14);
+    let standing = draw.one_of(&[0.0, 0.3, 0.6]);
+    let mut number = 0;
+    while items.len() < pods {
+        let template = draw.template();
+        // Bare pods, or replicas of one set.
+        let replicas = if draw.chance(0.5) { 1 } else { 1 + draw.below(4) };
+        let set = (replicas > 1 || draw.chance(0.3)).then(|| format!("set-{number}"));
+        for _ in 0..replicas {
+            let node = draw.chance(standing).then(|| format!("n{}", draw.below(nodes)));
+            items.push(draw.pod(&template, set.as_deref(), number, node.as_deref()));
+            number += 1;
+        }
     }
     items
 }
@@ -114,6 +122,14 @@ fn claim(namespace: &str, name: &str, class: &str, volume: Option<&str>) -> Valu
         "status": {"phase": if volume.is_some() { "Bound" } else { "Pending" }}})
 }
 
+/// What pods that are alike have in common.
+#[derive(Clone)]
+struct Template {
+    namespace: &'static str,
+    labels: Map<String, Value>,
+    spec: Value,
+}
+
 /// Draws of one cluster.
 struct Draw {
     random: Pcg64,
@@ -135,6 +151,10 @@ impl Draw {
 
     fn below(&mut self, end: usize) -> usize {
         self.random.random_range(0..end)
+    }
+
+    fn one_of(&mut self, values: &[f64]) -> f64 {
+        values[self.below(values.len())]
     }
 
     fn chance(&mut self, probability: f64) -> bool {
@@ -211,7 +231,8 @@ impl Draw {
             "status": {"allocatable": allocatable, "capacity": allocatable}})
     }
 
-    fn pod(&mut self, number: usize, node: Option<&str>) -> Value {
+    /// Namespace, labels and spec of pods that are alike.
+    fn template(&mut self) -> Template {
         let namespace = NAMESPACES[if self.chance(0.7) { 0 } else { self.below(3) }].0;
         let mut labels = Map::from_iter([("app".to_owned(), json!(self.one(&APPS)))]);
         if self.chance(0.7) {
@@ -219,12 +240,6 @@ impl Draw {
         }
         if self.chance(0.7) {
             labels.insert("pod-template-hash".to_owned(), json!(self.one(&HASHES)));
-        }
-        if self.chance(0.2) {
-            labels.insert(POD_NAME.to_owned(), json!(format!("p{number}")));
-        }
-        if node.is_some() && self.chance(0.1) {
-            labels.insert(ZONE.to_owned(), json!(self.one(&["z0", "z1"])));
         }
         let mut spec = self.resources();
         self.node_rules(&mut spec);
@@ -255,8 +270,23 @@ impl Draw {
             }
             spec["volumes"] = Value::Array(volumes);
         }
+        Template { namespace, labels, spec }
+    }
+
+    fn pod(&mut self, template: &Template, set: Option<&str>, number: usize, node: Option<&str>) -> Value {
+        let Template { namespace, mut labels, mut spec } = template.clone();
+        if self.chance(0.2) {
+            labels.insert(POD_NAME.to_owned(), json!(format!("p{number}")));
+        }
+        if node.is_some() && self.chance(0.1) {
+            labels.insert(ZONE.to_owned(), json!(self.one(&["z0", "z1"])));
+        }
         let mut metadata = json!({"namespace": namespace, "name": format!("p{number}"), "labels": labels,
             "uid": format!("u{number}"), "creationTimestamp": "2026-03-01T00:00:00Z"});
+        if let Some(set) = set {
+            metadata["ownerReferences"] =
+                json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set, "uid": set, "controller": true}]);
+        }
         let mut status = json!({"phase": "Pending"});
         if let Some(node) = node {
             spec["nodeName"] = json!(node);
