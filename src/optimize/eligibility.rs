@@ -567,6 +567,11 @@ mod tests {
         }
     }
 
+    fn in_zone_b() -> NodeSelectorTerm {
+        let zone = Requirement { key: ZONE_LABEL.to_owned(), operator: Operator::In, values: vec!["b".to_owned()] };
+        NodeSelectorTerm { expressions: vec![zone], fields: Vec::new() }
+    }
+
     /// The sentence for template 1 while one pod of template 0 stands on each of the nodes named.
     fn sentence(nodes: &[Node], templates: &[PodTemplate], standing: &[&str]) -> String {
         let snapshot = Snapshot { nodes: nodes.to_vec(), templates: templates.to_vec(), ..Snapshot::default() };
@@ -581,7 +586,7 @@ mod tests {
     #[test]
     fn each_filter_speaks_in_the_schedulers_words() {
         type Change = fn(&mut Node, &mut PodTemplate, &mut PodTemplate);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 15] = [
             (|_, _, _| {}, "1/1 nodes are available."),
             (|n, _, _| n.unschedulable = true, "0/1 nodes are available: 1 node(s) were unschedulable."),
             (
@@ -616,16 +621,29 @@ mod tests {
                 "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient gpu, 1 Too many pods.",
             ),
             (
-                |_, _, q| {
-                    let zone = Requirement {
-                        key: ZONE_LABEL.to_owned(),
-                        operator: Operator::In,
-                        values: vec!["b".to_owned()],
-                    };
-                    let term = NodeSelectorTerm { expressions: vec![zone], fields: Vec::new() };
-                    q.rules.volume_affinity.push(vec![term]);
-                },
+                |_, _, q| q.rules.volume_affinity.push(vec![in_zone_b()]),
                 "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.",
+            ),
+            (
+                |_, _, q| q.rules.volumes_to_make.push(vec![in_zone_b()]),
+                "0/1 nodes are available: 1 node(s) didn't find available persistent volumes to bind.",
+            ),
+            (
+                |_, _, q| q.rules.volume_places.extend(in_zone_b().expressions),
+                "0/1 nodes are available: 1 node(s) had no available volume zone.",
+            ),
+            (
+                |n, _, q| {
+                    n.unschedulable = true;
+                    let name = Requirement {
+                        key: "metadata.name".to_owned(),
+                        operator: Operator::In,
+                        values: vec!["another".to_owned()],
+                    };
+                    let term = NodeSelectorTerm { expressions: Vec::new(), fields: vec![name] };
+                    q.rules.node_affinity = Some(vec![term]);
+                },
+                "0/1 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity].",
             ),
             (|_, _, q| q.rules.topology_spread.push(spread("old", Some(2))), "1/1 nodes are available."),
             (
