@@ -379,8 +379,7 @@ fn tls_is_verified_against_the_certificate_authority_given() {
     let (authority, web) = certificates(folder.path());
     let elsewhere = tempfile::tempdir().unwrap();
     let (stranger, _) = certificates(elsewhere.path());
-    let (_prometheus, url) =
-        start_prometheus(folder.path(), &data, &scraped(Arc::new(AtomicU64::new(0))), Some(&web));
+    let (_prometheus, url) = start_prometheus(folder.path(), &data, &scraped(Arc::new(AtomicU64::new(0))), Some(&web));
     let start = HISTORY_START_S * 1000;
     let ask = |endpoint: &Endpoint| {
         query_range(endpoint, &["past_load".to_owned()], start, start + 60_000, 15_000, &mut |_, _| ())

@@ -18,10 +18,10 @@ use plimsoll::domain::clock::{StopRule, Stopped};
 use plimsoll::domain::plan::{NodeState, PlacementState, Plan};
 use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, TaintEffect, ZONE_LABEL};
-use plimsoll::domain::snapshot::{Amount, Snapshot};
+use plimsoll::domain::snapshot::{Amount, PodTemplate, Snapshot};
 use plimsoll::ingest::{Source, kubernetes};
 use plimsoll::optimize;
-use plimsoll::optimize::eligibility::{Cluster, why_not, why_not_there};
+use plimsoll::optimize::eligibility::{Cluster, why_not, why_not_offered, why_not_there};
 use plimsoll::{policy, sizing};
 use scheduler_oracle::oracle::{Oracle, PodAnswer, Rejection};
 use serde_json::{Value, json};
@@ -72,14 +72,53 @@ const UNMODELLED: [(&str, &str); 4] = [
     ("claim that waits for a volume", "VolumeBinding"),
 ];
 
+/// Whether a filter rejects for a rule of the pod that is named as unmodelled.
+fn is_unmodelled(template: &PodTemplate, plugin: &str) -> bool {
+    let named = |name: &str| template.rules.unread.iter().any(|unread| unread == name);
+    UNMODELLED.iter().any(|(name, filter)| plugin == *filter && named(name))
+}
+
+impl Tally {
+    /// Holds our reasons about one node against the scheduler's.
+    fn hold(&mut self, template: &PodTemplate, node: &str, ours: &BTreeSet<String>, pod: &PodAnswer, case: &str) {
+        self.pairs += 1;
+        let (plugin, theirs) = match pod.rejected.get(node) {
+            Some(rejection) => {
+                (rejection.plugin.as_str(), rejection.reasons.iter().flatten().cloned().collect::<BTreeSet<_>>())
+            }
+            None => ("", BTreeSet::new()),
+        };
+        if plugin.is_empty() {
+            self.fits += 1;
+        } else {
+            *self.rejected.entry(plugin.to_owned()).or_default() += 1;
+        }
+        if is_unmodelled(template, plugin) {
+            self.unmodelled += 1;
+        } else if *ours != theirs {
+            let mismatch = format!("{case} {} on {node}: we say {ours:?}, {plugin} says {theirs:?}", pod.name);
+            self.mismatches.push(mismatch);
+        }
+    }
+
+    fn assert_equal(&self) {
+        let most = std::env::var("ORACLE_SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+        let some: Vec<&String> = self.mismatches.iter().take(most).collect();
+        assert!(some.is_empty(), "{} mismatches, among them {some:#?}", self.mismatches.len());
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { pairs, fits, rejected, unmodelled, sentences, .. } = self;
+        write!(f, "{pairs} pairs, {fits} fit, {unmodelled} unmodelled, {sentences} sentences; rejected by {rejected:?}")
+    }
+}
+
 /// Holds what we say of one pod against the scheduler.
 fn compare(snapshot: &Snapshot, pod: &PodAnswer, case: &str, tally: &mut Tally) {
     let known = snapshot.pods.iter().find(|p| p.full_name() == pod.name).expect("the pod was read");
     let template = &snapshot.templates[known.template];
-    let unmodelled = |plugin: &str| {
-        let named = |name: &str| template.rules.unread.iter().any(|unread| unread == name);
-        UNMODELLED.iter().any(|(name, filter)| plugin == *filter && named(name))
-    };
     let mut ours = template.requests.0.clone();
     ours.retain(|_, amount| *amount != 0);
     if ours != pod.requests {
@@ -94,32 +133,12 @@ fn compare(snapshot: &Snapshot, pod: &PodAnswer, case: &str, tally: &mut Tally) 
     without.pods.retain(|p| p.full_name() != pod.name);
     let cluster = Cluster::now(&without);
     for node in &cluster.nodes {
-        tally.pairs += 1;
-        let ours: BTreeSet<String> = why_not_there(&cluster, node, template, &template.requests)
-            .iter()
-            .map(std::string::ToString::to_string)
-            .collect();
-        let (plugin, theirs) = match pod.rejected.get(node.name.as_ref()) {
-            Some(rejection) => {
-                (rejection.plugin.as_str(), rejection.reasons.iter().flatten().cloned().collect::<BTreeSet<_>>())
-            }
-            None => ("", BTreeSet::new()),
-        };
-        if plugin.is_empty() {
-            tally.fits += 1;
-        } else {
-            *tally.rejected.entry(plugin.to_owned()).or_default() += 1;
-        }
-        if unmodelled(plugin) {
-            tally.unmodelled += 1;
-        } else if ours != theirs {
-            tally
-                .mismatches
-                .push(format!("{case} {} on {}: we say {ours:?}, {plugin} says {theirs:?}", pod.name, node.name));
-        }
+        let ours = why_not_there(&cluster, node, template, &template.requests);
+        let ours: BTreeSet<String> = ours.iter().map(ToString::to_string).collect();
+        tally.hold(template, &node.name, &ours, pod, case);
     }
     let verdict = why_not(&cluster, template, &template.requests);
-    if verdict.fitting == 0 && !pod.rejected.values().any(|rejection| unmodelled(&rejection.plugin)) {
+    if verdict.fitting == 0 && !pod.rejected.values().any(|rejection| is_unmodelled(template, &rejection.plugin)) {
         tally.sentences += 1;
         let ours = verdict.sentence("nodes");
         if ours != pod.message {
@@ -157,17 +176,14 @@ fn every_verdict_is_the_schedulers() {
             std::fs::write(path, serde_json::to_string_pretty(&json!({ "items": items })).unwrap()).unwrap();
         }
     }
-    let Tally { pairs, fits, rejected, unmodelled, sentences, mismatches } = tally;
-    eprintln!("{pairs} pairs, {fits} fit, {unmodelled} unmodelled, {sentences} sentences; rejected by {rejected:?}");
+    eprintln!("{tally}");
+    tally.assert_equal();
     // A generator that no longer reaches a filter would make this test say nothing about it.
     let enough = clusters().count() / 2;
     for filter in MODELLED {
-        assert!(rejected.get(filter).is_some_and(|count| *count >= enough), "{filter} rejects too few pairs");
+        assert!(tally.rejected.get(filter).is_some_and(|count| *count >= enough), "{filter} rejects too few pairs");
     }
-    assert!(fits >= 10 * enough && sentences >= enough, "too few pairs fit, or too few pods fit nowhere");
-    let most = std::env::var("ORACLE_SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
-    let some: Vec<&String> = mismatches.iter().take(most).collect();
-    assert!(mismatches.is_empty(), "{} mismatches, among them {some:#?}", mismatches.len());
+    assert!(tally.fits >= 10 * enough && tally.sentences >= enough, "too few pairs fit, or too few pods fit nowhere");
 }
 
 /// Nodes that could be bought: without anything special, and with a taint, a rack and a disk.
@@ -216,6 +232,33 @@ fn bought(catalog: &Catalog, name: &str, offer: &str, zone: &str) -> Value {
     }
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
         "spec": {"taints": taints}, "status": {"allocatable": allocatable, "capacity": allocatable}})
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "what was compared is shown")]
+fn every_verdict_about_a_node_to_buy_is_the_schedulers_once_it_stands() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let catalog = offers();
+    let mut tally = Tally::default();
+    for seed in clusters().take(100) {
+        let items = scheduler_oracle::cluster::objects(seed);
+        let snapshot = read(&items);
+        let cluster = Cluster::now(&snapshot);
+        for (offer, zone) in catalog.offers.iter().flat_map(|o| o.zones.iter().map(move |zone| (o, zone))) {
+            let mut with_node = items.clone();
+            with_node.push(bought(&catalog, "new", &offer.name, zone));
+            let offered = [optimize::eligibility::NodeState::offered(offer, zone, "new")];
+            for pod in oracle.ask(&with_node, false).pods {
+                let known = snapshot.pods.iter().find(|p| p.full_name() == pod.name).expect("the pod was read");
+                let template = &snapshot.templates[known.template];
+                let verdict = why_not_offered(&cluster, &offered, template, &template.requests);
+                let ours: BTreeSet<String> = verdict.reasons.iter().map(|(reason, _)| reason.to_string()).collect();
+                tally.hold(template, "new", &ours, &pod, &format!("{seed} {}/{zone}", offer.name));
+            }
+        }
+    }
+    eprintln!("{tally}");
+    tally.assert_equal();
 }
 
 /// The cluster when the plan is done, and the pods that come to a node by it, with whether they leave another.

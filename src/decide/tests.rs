@@ -98,10 +98,7 @@ impl Case {
 
     fn node(&mut self, name: &str, state: NodeState, millis: i64) {
         if state != NodeState::Add {
-            self.snapshot.nodes.push(Node {
-                instance_type: "small".into(),
-                ..Node::plain(name, node_size(millis))
-            });
+            self.snapshot.nodes.push(Node { instance_type: "small".into(), ..Node::plain(name, node_size(millis)) });
         }
         self.plan.nodes.push(NodePlan {
             name: name.into(),
