@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 fn clusters() -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let first = number("ORACLE_FIRST").unwrap_or(0);
-    first..first + number("ORACLE_CLUSTERS").unwrap_or(300)
+    first..first + number("ORACLE_CLUSTERS").unwrap_or(200)
 }
 
 fn read(items: &[Value]) -> Snapshot {

@@ -88,13 +88,14 @@ fn storage(draw: &mut Draw) -> Vec<Value> {
     let topologies = json!([{"matchLabelExpressions": [{"key": ZONE, "values": ["z0", "z2"]}]}]);
     let maker = "disks.example";
     let classes = [
-        ("anywhere", Value::Null, maker),
-        ("zonal", topologies, maker),
-        ("by-hand", Value::Null, "kubernetes.io/no-provisioner"),
+        ("anywhere", Value::Null, maker, "WaitForFirstConsumer"),
+        ("zonal", topologies, maker, "WaitForFirstConsumer"),
+        ("by-hand", Value::Null, "kubernetes.io/no-provisioner", "WaitForFirstConsumer"),
+        ("at-once", Value::Null, maker, "Immediate"),
     ];
-    for (class, topologies, provisioner) in classes {
+    for (class, topologies, provisioner, mode) in classes {
         items.push(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": class},
-            "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer",
+            "provisioner": provisioner, "volumeBindingMode": mode,
             "allowedTopologies": topologies}));
         for (namespace, _) in NAMESPACES {
             items.push(claim(namespace, class, class, None));
@@ -262,7 +263,7 @@ impl Draw {
             self.ports(&mut spec);
         }
         if self.carries(8) {
-            let claims = ["c0", "c1", "c2", "c3", "once", "anywhere", "zonal", "by-hand"];
+            let claims = ["c0", "c1", "c2", "c3", "once", "anywhere", "zonal", "by-hand", "at-once"];
             let claim = self.one(&claims);
             let mut volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": claim}})];
             if self.chance(0.1) {
