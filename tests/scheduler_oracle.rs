@@ -8,6 +8,7 @@
 mod scheduler_oracle {
     pub(crate) mod cluster;
     pub(crate) mod oracle;
+    mod rules;
 }
 
 use std::collections::{BTreeMap, BTreeSet};
