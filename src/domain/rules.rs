@@ -3,7 +3,7 @@
 //! The types mirror `core/v1` with what scheduling needs and nothing else. Matching follows
 //! `k8s.io/apimachinery` label selectors and `component-helpers` node affinity (Kubernetes 1.36).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,15 @@ pub type Labels = BTreeMap<String, String>;
 
 /// Node label with the zone.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+/// Node label with the region.
+pub const REGION_LABEL: &str = "topology.kubernetes.io/region";
+/// Labels by which a volume says where it is, each with the label of today that a node may have in its place.
+pub const VOLUME_PLACE_LABELS: [(&str, &str); 4] = [
+    ("failure-domain.beta.kubernetes.io/zone", ZONE_LABEL),
+    ("failure-domain.beta.kubernetes.io/region", REGION_LABEL),
+    (ZONE_LABEL, ZONE_LABEL),
+    (REGION_LABEL, REGION_LABEL),
+];
 /// Node label with the host name.
 pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 /// Node label with the instance type.
@@ -107,6 +116,15 @@ impl NodeSelectorTerm {
         }
         self.expressions.iter().all(|r| r.matches(labels.get(&r.key).map(String::as_str)))
             && self.fields.iter().all(|r| r.key == "metadata.name" && r.matches(Some(node_name)))
+    }
+
+    /// The nodes it names, if it names any.
+    fn named_nodes(&self) -> Option<BTreeSet<&str>> {
+        self.fields
+            .iter()
+            .filter(|field| field.key == "metadata.name" && field.operator == Operator::In)
+            .map(|field| field.values.iter().map(String::as_str).collect::<BTreeSet<_>>())
+            .reduce(|some, others| &some & &others)
     }
 }
 
@@ -262,8 +280,14 @@ pub struct SchedulingRules {
     pub host_ports: Vec<HostPort>,
     /// Node affinity of each bound volume: every volume must have one of its terms met.
     pub volume_affinity: Vec<Vec<NodeSelectorTerm>>,
+    /// Zones and regions that the labels of bound volumes name, by [`VOLUME_PLACE_LABELS`].
+    pub volume_places: Vec<Requirement>,
+    /// For each volume still to be made, where its storage class can make it: one of the terms must be met.
+    pub volumes_to_make: Vec<Vec<NodeSelectorTerm>>,
     /// Scheduling gates still closed.
     pub scheduling_gates: Vec<String>,
+    /// Rules of the pod that nothing here takes into account, in words.
+    pub unread: Vec<String>,
 }
 
 impl SchedulingRules {
@@ -281,10 +305,41 @@ impl SchedulingRules {
             && self.node_affinity.as_ref().is_none_or(any)
     }
 
-    /// Whether all bound volumes can be reached from the node.
+    /// Whether all volumes can be reached from the node, those still to be made included.
     #[must_use]
     pub fn reaches_volumes(&self, node_name: &str, labels: &Labels) -> bool {
+        self.meets_volume_affinity(node_name, labels)
+            && self.volumes_can_be_made(node_name, labels)
+            && self.is_where_volumes_are(labels)
+    }
+
+    /// Whether the node affinity of each bound volume allows the node.
+    #[must_use]
+    pub fn meets_volume_affinity(&self, node_name: &str, labels: &Labels) -> bool {
         self.volume_affinity.iter().all(|terms| terms.iter().any(|t| t.matches(node_name, labels)))
+    }
+
+    /// Whether the volumes still to be made can be made for the node.
+    #[must_use]
+    pub fn volumes_can_be_made(&self, node_name: &str, labels: &Labels) -> bool {
+        self.volumes_to_make.iter().all(|terms| terms.iter().any(|t| t.matches(node_name, labels)))
+    }
+
+    /// Whether the node is in the zones and regions that bound volumes are labelled with. A node that says nothing of
+    /// where it is passes, as in kube-scheduler's `VolumeZone`.
+    #[must_use]
+    pub fn is_where_volumes_are(&self, labels: &Labels) -> bool {
+        let today = |key: &str| VOLUME_PLACE_LABELS.iter().find(|(label, _)| *label == key).map(|(_, today)| *today);
+        let value = |key: &str| labels.get(key).or_else(|| labels.get(today(key)?)).map(String::as_str);
+        VOLUME_PLACE_LABELS.iter().all(|(key, _)| !labels.contains_key(*key))
+            || self.volume_places.iter().all(|place| place.matches(value(&place.key)))
+    }
+
+    /// The only nodes the pod may go to, where each alternative of its required affinity names some.
+    #[must_use]
+    pub fn named_nodes(&self) -> Option<BTreeSet<&str>> {
+        let terms = self.node_affinity.as_deref().filter(|terms| !terms.is_empty())?;
+        terms.iter().map(NodeSelectorTerm::named_nodes).try_fold(BTreeSet::new(), |some, more| Some(&some | &more?))
     }
 
     /// The first taint that keeps the pod off, if any; `PreferNoSchedule` never does.

@@ -107,7 +107,8 @@ impl Node {
 pub struct PodTemplate {
     /// Namespace.
     pub namespace: String,
-    /// Labels, without those that differ from pod to pod (pod index, pod name, copied topology labels).
+    /// Labels, without those that differ from pod to pod (pod index, pod name, copied topology labels) unless some rule
+    /// selects pods by them.
     pub labels: Labels,
     /// What the scheduler reserves for the pod: containers and sidecars, or the largest init container if
     /// that is more, and overhead.

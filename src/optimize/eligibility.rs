@@ -1,9 +1,10 @@
 //! Why a pod fits nowhere, as kube-scheduler 1.36 sees it.
 //!
-//! The default profile's filters run on each node in their order (`NodeUnschedulable`, `TaintToleration`,
-//! `NodeAffinity`, `NodePorts`, `NodeResourcesFit`, `VolumeBinding`, `PodTopologySpread`, `InterPodAffinity`) and stop
-//! at the first that fails; only the resource fit gives several reasons. Counted over the nodes and sorted as texts
-//! they make the sentence that stands in a pending pod's `PodScheduled` condition.
+//! Where a pod's affinity names its nodes, all others are out at once. On each node the default profile's filters then
+//! run in their order (`NodeUnschedulable`, `TaintToleration`, `NodeAffinity`, `NodePorts`, `NodeResourcesFit`,
+//! `VolumeBinding`, `VolumeZone`, `PodTopologySpread`, `InterPodAffinity`) and stop at the first that fails; the resource
+//! fit and the volume binding may give several reasons. Counted over the nodes and sorted as texts they make the sentence
+//! that stands in a pending pod's `PodScheduled` condition.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,8 +141,14 @@ pub enum Reason {
     TooManyPods,
     /// Too little of this resource is free.
     Insufficient(String),
+    /// The pod's required affinity names its nodes, and this is none of them.
+    NotNamed,
     /// A bound volume cannot be reached from the node.
     VolumeAffinity,
+    /// A volume still to be made cannot be made for the node.
+    VolumeToMake,
+    /// The labels of a bound volume name another zone or region.
+    VolumePlace,
     /// The pods would be spread too unevenly.
     TopologySpread,
     /// The node lacks the label to spread over.
@@ -163,7 +170,10 @@ impl fmt::Display for Reason {
             Self::HostPorts => "node(s) didn't have free ports for the requested pod ports",
             Self::TooManyPods => "Too many pods",
             Self::Insufficient(resource) => return write!(f, "Insufficient {resource}"),
+            Self::NotNamed => "node(s) didn't satisfy plugin(s) [NodeAffinity]",
             Self::VolumeAffinity => "node(s) didn't match PersistentVolume's node affinity",
+            Self::VolumeToMake => "node(s) didn't find available persistent volumes to bind",
+            Self::VolumePlace => "node(s) had no available volume zone",
             Self::TopologySpread => "node(s) didn't match pod topology spread constraints",
             Self::TopologySpreadLabel => {
                 "node(s) didn't match pod topology spread constraints (missing required label)"
@@ -260,6 +270,8 @@ struct Question<'a> {
     template: &'a PodTemplate,
     templates: &'a [PodTemplate],
     requests: &'a Resources,
+    /// The only nodes it may go to, if its affinity names them.
+    named: Option<BTreeSet<&'a str>>,
     spreads: Vec<Spread<'a>>,
     /// Domains with pods that match all affinity terms.
     near: BTreeSet<Domain<'a>>,
@@ -297,6 +309,7 @@ impl<'a> Question<'a> {
             template,
             templates: cluster.templates,
             requests,
+            named: rules.named_nodes(),
             spreads: spreads(cluster, template),
             near: BTreeSet::new(),
             founds: rules.pod_affinity.iter().all(|t| selects(t, &template.namespace, template, cluster.namespaces)),
@@ -324,7 +337,9 @@ impl<'a> Question<'a> {
     /// Why the node does not take the pod. A node that is not yet part of the cluster may open a domain of its own.
     fn asked_of(&self, node: &NodeState<'_>, joins: bool) -> Vec<Reason> {
         let rules = &self.template.rules;
-        let first = if node.unschedulable && !self.tolerates_cordon() {
+        let first = if self.named.as_ref().is_some_and(|named| !named.contains(node.name.as_ref())) {
+            Some(Reason::NotNamed)
+        } else if node.unschedulable && !self.tolerates_cordon() {
             Some(Reason::Unschedulable)
         } else if rules.untolerated(node.taints).is_some() {
             Some(Reason::UntoleratedTaint)
@@ -342,8 +357,9 @@ impl<'a> Question<'a> {
         if !short.is_empty() {
             return short;
         }
-        if !rules.reaches_volumes(&node.name, &node.labels) {
-            return vec![Reason::VolumeAffinity];
+        let volumes = self.out_of_reach(node);
+        if !volumes.is_empty() {
+            return volumes;
         }
         self.uneven(node, joins).or_else(|| self.ill_placed(node)).into_iter().collect()
     }
@@ -380,6 +396,22 @@ impl<'a> Question<'a> {
             }
         }
         short
+    }
+
+    /// The node affinity of volumes and where they can be made are one filter; the labels of volumes are the next.
+    fn out_of_reach(&self, node: &NodeState<'_>) -> Vec<Reason> {
+        let rules = &self.template.rules;
+        let mut reasons = Vec::new();
+        if !rules.meets_volume_affinity(&node.name, &node.labels) {
+            reasons.push(Reason::VolumeAffinity);
+        }
+        if !rules.volumes_can_be_made(&node.name, &node.labels) {
+            reasons.push(Reason::VolumeToMake);
+        }
+        if reasons.is_empty() && !rules.is_where_volumes_are(&node.labels) {
+            reasons.push(Reason::VolumePlace);
+        }
+        reasons
     }
 
     fn uneven(&self, node: &NodeState<'_>, joins: bool) -> Option<Reason> {
@@ -535,6 +567,11 @@ mod tests {
         }
     }
 
+    fn in_zone_b() -> NodeSelectorTerm {
+        let zone = Requirement { key: ZONE_LABEL.to_owned(), operator: Operator::In, values: vec!["b".to_owned()] };
+        NodeSelectorTerm { expressions: vec![zone], fields: Vec::new() }
+    }
+
     /// The sentence for template 1 while one pod of template 0 stands on each of the nodes named.
     fn sentence(nodes: &[Node], templates: &[PodTemplate], standing: &[&str]) -> String {
         let snapshot = Snapshot { nodes: nodes.to_vec(), templates: templates.to_vec(), ..Snapshot::default() };
@@ -549,7 +586,7 @@ mod tests {
     #[test]
     fn each_filter_speaks_in_the_schedulers_words() {
         type Change = fn(&mut Node, &mut PodTemplate, &mut PodTemplate);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 15] = [
             (|_, _, _| {}, "1/1 nodes are available."),
             (|n, _, _| n.unschedulable = true, "0/1 nodes are available: 1 node(s) were unschedulable."),
             (
@@ -584,16 +621,29 @@ mod tests {
                 "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient gpu, 1 Too many pods.",
             ),
             (
-                |_, _, q| {
-                    let zone = Requirement {
-                        key: ZONE_LABEL.to_owned(),
-                        operator: Operator::In,
-                        values: vec!["b".to_owned()],
-                    };
-                    let term = NodeSelectorTerm { expressions: vec![zone], fields: Vec::new() };
-                    q.rules.volume_affinity.push(vec![term]);
-                },
+                |_, _, q| q.rules.volume_affinity.push(vec![in_zone_b()]),
                 "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.",
+            ),
+            (
+                |_, _, q| q.rules.volumes_to_make.push(vec![in_zone_b()]),
+                "0/1 nodes are available: 1 node(s) didn't find available persistent volumes to bind.",
+            ),
+            (
+                |_, _, q| q.rules.volume_places.extend(in_zone_b().expressions),
+                "0/1 nodes are available: 1 node(s) had no available volume zone.",
+            ),
+            (
+                |n, _, q| {
+                    n.unschedulable = true;
+                    let name = Requirement {
+                        key: "metadata.name".to_owned(),
+                        operator: Operator::In,
+                        values: vec!["another".to_owned()],
+                    };
+                    let term = NodeSelectorTerm { expressions: Vec::new(), fields: vec![name] };
+                    q.rules.node_affinity = Some(vec![term]);
+                },
+                "0/1 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity].",
             ),
             (|_, _, q| q.rules.topology_spread.push(spread("old", Some(2))), "1/1 nodes are available."),
             (

@@ -311,7 +311,8 @@ pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
             ("preferred pod anti-affinity", !rules.preferred_pod_anti_affinity.is_empty()),
             ("topology spread with ScheduleAnyway", rules.topology_spread.iter().any(|s| !s.hard)),
         ];
-        for (name, _) in found.into_iter().filter(|(_, found)| *found) {
+        let found = found.into_iter().filter(|(_, found)| *found).map(|(name, _)| name);
+        for name in found.chain(rules.unread.iter().map(String::as_str)) {
             *counts.entry(name).or_insert(0) += 1;
         }
     }

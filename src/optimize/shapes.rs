@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::policy::Policy;
-use crate::domain::rules::{HOSTNAME_LABEL, NodeSelectorTerm, SchedulingRules, Taint};
+use crate::domain::rules::{HOSTNAME_LABEL, NodeSelectorTerm, SchedulingRules, Taint, VOLUME_PLACE_LABELS};
 use crate::domain::snapshot::Snapshot;
 
 use super::sites::Site;
@@ -75,7 +75,8 @@ fn admits(rules: &SchedulingRules, site: &Site) -> bool {
 }
 
 fn terms(rules: &SchedulingRules) -> impl Iterator<Item = &NodeSelectorTerm> {
-    rules.node_affinity.iter().flatten().chain(rules.volume_affinity.iter().flatten())
+    let of_volumes = rules.volume_affinity.iter().chain(&rules.volumes_to_make).flatten();
+    rules.node_affinity.iter().flatten().chain(of_volumes)
 }
 
 fn names_nodes(rules: &SchedulingRules) -> bool {
@@ -91,6 +92,9 @@ fn label_keys_that_matter<'a>(snapshot: &'a Snapshot, policy: &'a Policy) -> BTr
         keys.extend(terms(rules).flat_map(|t| t.expressions.iter().map(|r| r.key.as_str())));
         keys.extend(rules.pod_affinity.iter().chain(&rules.pod_anti_affinity).map(|t| t.topology_key.as_str()));
         keys.extend(rules.topology_spread.iter().map(|s| s.topology_key.as_str()));
+        if !rules.volume_places.is_empty() {
+            keys.extend(VOLUME_PLACE_LABELS.map(|(key, _)| key));
+        }
     }
     keys.extend(policy.targets.iter().filter_map(|t| t.spread.as_ref()).map(|s| s.topology_key.as_str()));
     keys.remove(HOSTNAME_LABEL);

@@ -135,11 +135,15 @@ fn keys_that_matter(snapshot: &Snapshot) -> BTreeSet<&str> {
             preferred_pod_anti_affinity,
             topology_spread,
             volume_affinity,
+            volumes_to_make,
+            // Where a node stands is not what it is.
+            volume_places: _,
+            unread: _,
             tolerations: _,
             host_ports: _,
             scheduling_gates: _,
         } = &template.rules;
-        let terms = node_affinity.iter().chain(volume_affinity).flatten();
+        let terms = node_affinity.iter().chain(volume_affinity).chain(volumes_to_make).flatten();
         let terms = terms.chain(preferred_node_affinity.iter().map(|preferred| &preferred.term));
         keys.extend(node_selector.keys().map(String::as_str));
         keys.extend(terms.flat_map(term_keys));

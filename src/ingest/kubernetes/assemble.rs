@@ -7,7 +7,7 @@ use crate::domain::snapshot::{Pod, PodTemplate, Service, Snapshot, Workload, Wor
 
 use super::inventory::Inventory;
 use super::object::{Name, Owner};
-use super::pods::{PodDraft, TEMPLATE_HASH_LABEL, TemplateDraft, add_default_tolerations};
+use super::pods::{OWN_LABELS, PodDraft, TEMPLATE_HASH_LABEL, TemplateDraft, add_default_tolerations};
 use super::warnings::Warnings;
 use super::workloads::WorkloadDraft;
 
@@ -17,6 +17,7 @@ const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// The snapshot of an inventory.
 pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
     let mut warnings = std::mem::take(&mut inventory.warnings);
+    inventory.labels_looked_at = own_labels_looked_at(&inventory);
     let drafts = std::mem::take(&mut inventory.pods);
     let mut templates = Templates::default();
     let mut tallies: BTreeMap<WorkloadId, Tally> = BTreeMap::new();
@@ -85,6 +86,24 @@ pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
     snapshot
 }
 
+/// Labels that differ from pod to pod of one template, but that some rule selects pods by: those tell templates apart.
+fn own_labels_looked_at(inventory: &Inventory) -> BTreeSet<String> {
+    let drafts = inventory.pods.values().map(|pod| &pod.template);
+    let drafts = drafts.chain(inventory.workloads.values().filter_map(|workload| workload.template.as_ref()));
+    let of_rules = drafts.flat_map(|draft| {
+        let rules = &draft.template.rules;
+        let terms = rules.pod_affinity.iter().chain(&rules.pod_anti_affinity);
+        terms
+            .filter_map(|t| t.selector.as_ref())
+            .chain(rules.topology_spread.iter().filter_map(|s| s.selector.as_ref()))
+    });
+    let selectors = of_rules.chain(inventory.budgets.values().filter_map(|budget| budget.selector.as_ref()));
+    let keys = selectors.flat_map(|selector| {
+        selector.match_labels.keys().chain(selector.match_expressions.iter().map(|requirement| &requirement.key))
+    });
+    keys.filter(|key| OWN_LABELS.contains(&key.as_str())).cloned().collect()
+}
+
 fn id(namespace: &str, kind: &str, name: &str) -> WorkloadId {
     WorkloadId { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
 }
@@ -129,6 +148,7 @@ fn complete(
     warnings: &mut Warnings,
 ) -> PodTemplate {
     let TemplateDraft { mut template, claims, states_priority } = draft;
+    template.labels.retain(|key, _| !OWN_LABELS.contains(&key.as_str()) || inventory.labels_looked_at.contains(key));
     if !states_priority {
         if template.priority_class.is_empty() {
             template.priority_class = inventory.default_priority_class.clone().unwrap_or_default();
@@ -147,13 +167,19 @@ fn complete(
         };
     }
     for claim in claims {
-        match inventory.volumes.affinity(&template.namespace, &claim) {
-            Ok(affinity) => template.rules.volume_affinity.extend(affinity),
-            Err(missing) => warnings.add(label, missing),
+        if let Err(missing) = inventory.volumes.restrict(&mut template.rules, &template.namespace, &claim) {
+            warnings.add(label, missing);
         }
     }
-    template.rules.volume_affinity.sort();
-    template.rules.volume_affinity.dedup();
+    let rules = &mut template.rules;
+    for terms in [&mut rules.volume_affinity, &mut rules.volumes_to_make] {
+        terms.sort();
+        terms.dedup();
+    }
+    rules.volume_places.sort();
+    rules.volume_places.dedup();
+    rules.unread.sort();
+    rules.unread.dedup();
     if workload.kind == "DaemonSet" {
         // The controller pins each pod to its node in place of the affinity that the DaemonSet states.
         let stated = inventory.workloads.get(workload).and_then(|w| w.template.as_ref());
@@ -286,9 +312,13 @@ fn template_of(
     if let Some((_, newest)) = tally.newest {
         // Each replica of a StatefulSet has its own volumes; those to come have none that bind them.
         return match templates.list.get(newest) {
-            Some(template) if id.kind == "StatefulSet" && !template.rules.volume_affinity.is_empty() => {
+            Some(template)
+                if id.kind == "StatefulSet"
+                    && !(template.rules.volume_affinity.is_empty() && template.rules.volume_places.is_empty()) =>
+            {
                 let mut template = template.clone();
                 template.rules.volume_affinity.clear();
+                template.rules.volume_places.clear();
                 Some(templates.intern(template))
             }
             _ => Some(newest),

@@ -1,6 +1,6 @@
 //! All objects of an input by name, whatever order and files they came in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::rules::Labels;
 use crate::domain::snapshot::{Autoscaler, DisruptionBudget, Node, WorkloadId};
@@ -27,6 +27,8 @@ pub(super) struct Inventory {
     pub default_priority_class: Option<String>,
     pub namespaces: BTreeMap<String, Labels>,
     pub volumes: Volumes,
+    /// Labels of single pods that rules select by; known once all objects are.
+    pub labels_looked_at: BTreeSet<String>,
     pub ignored_kinds: BTreeMap<String, usize>,
     pub newest_ms: Option<i64>,
     pub warnings: Warnings,

@@ -304,6 +304,55 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_volumes_claim_says_where_its_pod_may_run_and_what_is_not_read() {
+        let objects = r#"
+            {"kind":"PersistentVolume","metadata":{"name":"v","labels":{"topology.kubernetes.io/zone":"a__b"}},
+             "spec":{"csi":{"driver":"d","volumeHandle":"h"}}}
+            {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"bound"},
+             "spec":{"volumeName":"v","accessModes":["ReadWriteOncePod"]}}
+            {"kind":"StorageClass","metadata":{"name":"zonal"},"provisioner":"d","volumeBindingMode":"WaitForFirstConsumer",
+             "allowedTopologies":[{"matchLabelExpressions":[{"key":"topology.kubernetes.io/zone","values":["c"]}]}]}
+            {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"made"},"spec":{"storageClassName":"zonal"}}
+            {"kind":"StorageClass","metadata":{"name":"hand"},"provisioner":"kubernetes.io/no-provisioner",
+             "volumeBindingMode":"WaitForFirstConsumer"}
+            {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"found"},"spec":{"storageClassName":"hand"}}"#;
+        let in_zone = |zone: &str| BTreeMap::from([("topology.kubernetes.io/zone".to_owned(), zone.to_owned())]);
+        for (claim, zones, unread) in [
+            (
+                "bound",
+                ["a", "b", ""].as_slice(),
+                ["limit on the volumes of a node", "volume that only one pod may use"].as_slice(),
+            ),
+            ("made", &["c"], &["limit on the volumes of a node"]),
+            ("found", &["a", "b", "c", ""], &["claim that waits for a volume"]),
+        ] {
+            let volume = format!(r#","volumes":[{{"name":"v","persistentVolumeClaim":{{"claimName":"{claim}"}}}}]"#);
+            let snapshot = snapshot(&[source(format!("{objects}{}", pod("p", &volume)))]).unwrap();
+            let rules = &snapshot.templates[0].rules;
+            // A node without a zone is taken to reach what only the labels of volumes place.
+            let labels = |zone: &str| if zone.is_empty() { BTreeMap::new() } else { in_zone(zone) };
+            let reached: Vec<&str> =
+                ["a", "b", "c", ""].into_iter().filter(|zone| rules.selects_node("n", &labels(zone))).collect();
+            assert_eq!(reached, zones, "{claim}");
+            assert_eq!(rules.unread, unread, "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_label_of_one_pod_is_kept_where_a_rule_selects_by_it() {
+        let pods = |key: &str| {
+            let term = format!(r#"{{"topologyKey":"zone","labelSelector":{{"matchLabels":{{"{key}":"0"}}}}}}"#);
+            let affinity =
+                r#","affinity":{"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[TERM]}}"#;
+            let one = r#"{"kind":"Pod","metadata":{"name":"db-0","labels":{"apps.kubernetes.io/pod-index":"0"}},"spec":{"containers":[]}}"#;
+            let text = format!("{one}{}", pod("p", &affinity.replace("TERM", &term)));
+            let snapshot = snapshot(&[source(text)]).unwrap();
+            snapshot.templates.iter().filter(|t| t.labels.contains_key("apps.kubernetes.io/pod-index")).count()
+        };
+        assert_eq!((pods("app"), pods("apps.kubernetes.io/pod-index")), (0, 1));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 

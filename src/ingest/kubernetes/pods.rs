@@ -19,7 +19,7 @@ pub(super) const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
 /// Labels that differ from pod to pod of one template: numbers, names, and what is copied from the node on binding.
-const OWN_LABELS: [&str; 6] = [
+pub(super) const OWN_LABELS: [&str; 6] = [
     "statefulset.kubernetes.io/pod-name",
     "apps.kubernetes.io/pod-index",
     "batch.kubernetes.io/job-completion-index",
@@ -31,7 +31,7 @@ const OWN_LABELS: [&str; 6] = [
 /// A template, before other objects complete it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct TemplateDraft {
-    /// The template so far.
+    /// The template so far, with all labels of the pod.
     pub template: PodTemplate,
     /// Claims that its volumes use.
     pub claims: Vec<String>,
@@ -52,8 +52,6 @@ pub(super) fn template(
 ) -> Result<TemplateDraft, FieldError> {
     let rules = scheduling_rules(spec, &labels, warnings)?;
     let resources = pod_resources(spec, pod.and_then(|(_, status)| status))?;
-    let mut labels = labels;
-    labels.retain(|key, _| !OWN_LABELS.contains(&key.as_str()));
     let claims = spec.volumes.iter().flatten().filter_map(|volume| {
         let given = volume.persistent_volume_claim.as_ref().map(|c| c.claim_name.clone());
         // The claim of an ephemeral volume is made for the pod and named after it.

@@ -64,8 +64,24 @@ pub(super) fn scheduling_rules(
         tolerations: tolerations(spec.tolerations.as_deref().unwrap_or_default(), warnings)?,
         host_ports: host_ports(spec),
         volume_affinity: Vec::new(),
+        volume_places: Vec::new(),
+        volumes_to_make: Vec::new(),
         scheduling_gates: spec.scheduling_gates.iter().flatten().map(|gate| gate.name.clone()).collect(),
+        unread: unread(spec),
     })
+}
+
+/// What kube-scheduler looks at in a spec and nothing here does.
+fn unread(spec: &core::PodSpec) -> Vec<String> {
+    let exclusive = |v: &core::Volume| {
+        v.gce_persistent_disk.is_some() || v.aws_elastic_block_store.is_some() || v.iscsi.is_some() || v.rbd.is_some()
+    };
+    let found = [
+        ("device claim", spec.resource_claims.iter().flatten().next().is_some()),
+        ("disk that pods of a node may not share", spec.volumes.iter().flatten().any(exclusive)),
+        ("scheduling group", spec.scheduling_group.is_some()),
+    ];
+    found.into_iter().filter(|(_, found)| *found).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// A label selector.

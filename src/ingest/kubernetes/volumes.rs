@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::storage::v1 as storage;
 
-use crate::domain::rules::{NodeSelectorTerm, Operator, Requirement, ZONE_LABEL};
+use crate::domain::rules::{NodeSelectorTerm, Operator, Requirement, SchedulingRules, VOLUME_PLACE_LABELS};
 
 use super::object::{FieldError, Name};
 use super::rules::node_terms;
 
-/// Node label with the region.
-const REGION_LABEL: &str = "topology.kubernetes.io/region";
+/// A class whose volumes an owner makes by hand.
+const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// A driver may allow a node only so many volumes (`CSINode`).
+const VOLUME_LIMIT: &str = "limit on the volumes of a node";
 
 /// A persistent volume claim.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,13 +23,19 @@ pub(super) struct ClaimDraft {
     pub volume: Option<String>,
     /// Its storage class.
     pub class: Option<String>,
+    /// Only one pod of the cluster may use it at a time.
+    pub one_pod: bool,
 }
 
-/// A persistent volume: alternatives that each must be met by a node.
+/// A persistent volume.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct VolumeDraft {
-    /// From its node affinity and its zone and region labels.
-    pub affinity: Vec<Vec<NodeSelectorTerm>>,
+    /// Its node affinity: alternatives of which a node must meet one.
+    pub affinity: Option<Vec<NodeSelectorTerm>>,
+    /// Zones and regions its labels name.
+    pub places: Vec<Requirement>,
+    /// Served by a driver that may limit how many volumes a node has.
+    pub driver: bool,
 }
 
 /// A storage class.
@@ -34,42 +43,40 @@ pub(super) struct VolumeDraft {
 pub(super) struct StorageClassDraft {
     /// Where volumes can be made; empty is anywhere.
     pub topologies: Vec<NodeSelectorTerm>,
+    /// Volumes are made once the pod has a node.
+    pub waits_for_pod: bool,
+    /// Volumes are made on demand.
+    pub makes_volumes: bool,
 }
 
 /// Reads a claim.
 pub(super) fn claim(claim: core::PersistentVolumeClaim) -> ClaimDraft {
     let spec = claim.spec.unwrap_or_default();
+    let modes = spec.access_modes.unwrap_or_default();
     ClaimDraft {
+        one_pod: modes.iter().any(|mode| mode == "ReadWriteOncePod"),
         volume: spec.volume_name.filter(|name| !name.is_empty()),
         class: spec.storage_class_name.filter(|name| !name.is_empty()),
     }
 }
 
 /// Reads a volume. The labels count beside the affinity, as in kube-scheduler's `VolumeZone`: a value may list
-/// several zones, joined by `__`.
+/// several places, joined by `__`.
 ///
 /// # Errors
 /// If an operator is unknown.
 pub(super) fn volume(volume: core::PersistentVolume) -> Result<VolumeDraft, FieldError> {
-    let required = volume.spec.and_then(|s| s.node_affinity).and_then(|a| a.required);
-    let mut affinity = Vec::new();
-    if let Some(selector) = required {
-        affinity.push(node_terms(&selector.node_selector_terms, "spec.nodeAffinity.required")?);
-    }
+    let spec = volume.spec.unwrap_or_default();
+    let driver = spec.csi.is_some();
+    let required = spec.node_affinity.and_then(|a| a.required);
+    let terms = |selector: core::NodeSelector| node_terms(&selector.node_selector_terms, "spec.nodeAffinity.required");
+    let affinity = required.map(terms).transpose()?;
     let labels = volume.metadata.labels.unwrap_or_default();
-    for (key, node_key) in [
-        (ZONE_LABEL, ZONE_LABEL),
-        ("failure-domain.beta.kubernetes.io/zone", ZONE_LABEL),
-        (REGION_LABEL, REGION_LABEL),
-        ("failure-domain.beta.kubernetes.io/region", REGION_LABEL),
-    ] {
-        if let Some(value) = labels.get(key) {
-            affinity.push(vec![one_of(node_key, value.split("__").map(str::to_owned).collect())]);
-        }
-    }
-    affinity.sort();
-    affinity.dedup();
-    Ok(VolumeDraft { affinity })
+    let place = |(key, _): (&str, &str)| {
+        let values = labels.get(key)?.split("__").map(str::to_owned).collect();
+        Some(Requirement { key: key.to_owned(), operator: Operator::In, values })
+    };
+    Ok(VolumeDraft { affinity, places: VOLUME_PLACE_LABELS.into_iter().filter_map(place).collect(), driver })
 }
 
 /// Reads a storage class.
@@ -89,12 +96,11 @@ pub(super) fn storage_class(class: storage::StorageClass) -> StorageClassDraft {
         })
         .filter(|term| !term.expressions.is_empty())
         .collect();
-    StorageClassDraft { topologies }
-}
-
-fn one_of(key: &str, values: Vec<String>) -> NodeSelectorTerm {
-    let expressions = vec![Requirement { key: key.to_owned(), operator: Operator::In, values }];
-    NodeSelectorTerm { expressions, fields: Vec::new() }
+    StorageClassDraft {
+        topologies,
+        waits_for_pod: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
+        makes_volumes: class.provisioner != NO_PROVISIONER,
+    }
 }
 
 /// All claims, volumes and classes of a dump.
@@ -106,24 +112,46 @@ pub(super) struct Volumes {
 }
 
 impl Volumes {
-    /// Where a pod with this claim may run: each entry a list of alternatives.
+    /// Adds to a pod's rules what this claim says about where the pod may run.
     ///
     /// # Errors
     /// What is missing from the dump, so that the claim does not restrict the pod.
-    pub(super) fn affinity(&self, namespace: &str, claim: &str) -> Result<Vec<Vec<NodeSelectorTerm>>, String> {
+    pub(super) fn restrict(&self, rules: &mut SchedulingRules, namespace: &str, claim: &str) -> Result<(), String> {
         let name = Name { namespace: namespace.to_owned(), name: claim.to_owned() };
         let Some(claim) = self.claims.get(&name) else {
             return Err("claims a volume by a PersistentVolumeClaim that is not in the input; \
                         the volume is taken to be reachable from every node"
                 .to_owned());
         };
-        if let Some(volume) = &claim.volume {
-            return self.persistent.get(volume).map(|v| v.affinity.clone()).ok_or_else(|| {
-                "claims a PersistentVolume that is not in the input; it is taken to be reachable from every node"
-                    .to_owned()
-            });
+        if claim.one_pod {
+            rules.unread.push("volume that only one pod may use".to_owned());
         }
-        let class = claim.class.as_ref().and_then(|class| self.classes.get(class));
-        Ok(class.map(|c| c.topologies.clone()).filter(|t| !t.is_empty()).into_iter().collect())
+        let Some(volume) = &claim.volume else {
+            self.restrict_to_class(rules, claim);
+            return Ok(());
+        };
+        let Some(volume) = self.persistent.get(volume) else {
+            return Err(
+                "claims a PersistentVolume that is not in the input; it is taken to be reachable from every node"
+                    .to_owned(),
+            );
+        };
+        rules.volume_affinity.extend(volume.affinity.clone());
+        rules.volume_places.extend(volume.places.iter().cloned());
+        if volume.driver {
+            rules.unread.push(VOLUME_LIMIT.to_owned());
+        }
+        Ok(())
+    }
+
+    /// A claim that has no volume yet: its class says where one can be made.
+    fn restrict_to_class(&self, rules: &mut SchedulingRules, claim: &ClaimDraft) {
+        let Some(class) = claim.class.as_ref().and_then(|class| self.classes.get(class)) else { return };
+        if class.makes_volumes && class.waits_for_pod {
+            rules.volumes_to_make.extend(Some(class.topologies.clone()).filter(|t| !t.is_empty()));
+            rules.unread.push(VOLUME_LIMIT.to_owned());
+        } else {
+            rules.unread.push("claim that waits for a volume".to_owned());
+        }
     }
 }

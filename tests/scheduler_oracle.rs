@@ -1,0 +1,336 @@
+//! Our verdicts against the real kube-scheduler's filters, on random clusters.
+//!
+//! Plans are replayed: every pod that a plan brings to a node must fit there with the others in their places.
+//!
+//! Each cluster is drawn as Kubernetes JSON, read by our ingest and by the oracle (which first treats it as the API
+//! server would), and each (pod, node) pair is held: fits or not, and the scheduler's reasons word by word.
+
+mod scheduler_oracle {
+    pub(crate) mod cluster;
+    pub(crate) mod oracle;
+    mod rules;
+}
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use plimsoll::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
+use plimsoll::domain::clock::{StopRule, Stopped};
+use plimsoll::domain::plan::{NodeState, PlacementState, Plan};
+use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
+use plimsoll::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, TaintEffect, ZONE_LABEL};
+use plimsoll::domain::snapshot::{Amount, PodTemplate, Snapshot};
+use plimsoll::ingest::{Source, kubernetes};
+use plimsoll::optimize;
+use plimsoll::optimize::eligibility::{Cluster, why_not, why_not_offered, why_not_there};
+use plimsoll::{policy, sizing};
+use scheduler_oracle::oracle::{Oracle, PodAnswer, Rejection};
+use serde_json::{Value, json};
+
+/// Clusters drawn by the test; more by the environment, to search.
+fn clusters() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("ORACLE_FIRST").unwrap_or(0);
+    first..first + number("ORACLE_CLUSTERS").unwrap_or(200)
+}
+
+fn read(items: &[Value]) -> Snapshot {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let source = Source { name: "cluster".to_owned(), bytes: list.to_string().into_bytes() };
+    kubernetes::snapshot(&[source]).unwrap()
+}
+
+#[derive(Default)]
+struct Tally {
+    pairs: usize,
+    fits: usize,
+    /// Pairs by the filter that rejects them.
+    rejected: BTreeMap<String, usize>,
+    /// Pairs of which nothing is said, because of a rule that is named as unmodelled.
+    unmodelled: usize,
+    sentences: usize,
+    mismatches: Vec<String>,
+}
+
+/// Filters whose every verdict is ours too.
+const MODELLED: [&str; 9] = [
+    "NodeUnschedulable",
+    "TaintToleration",
+    "NodeAffinity",
+    "NodePorts",
+    "NodeResourcesFit",
+    "VolumeBinding",
+    "VolumeZone",
+    "PodTopologySpread",
+    "InterPodAffinity",
+];
+
+/// Filters for rules that the plan's certificate names as unmodelled, each by that name.
+const UNMODELLED: [(&str, &str); 4] = [
+    ("limit on the volumes of a node", "NodeVolumeLimits"),
+    ("volume that only one pod may use", "VolumeRestrictions"),
+    ("disk that pods of a node may not share", "VolumeRestrictions"),
+    ("claim that waits for a volume", "VolumeBinding"),
+];
+
+/// Whether a filter rejects for a rule of the pod that is named as unmodelled.
+fn is_unmodelled(template: &PodTemplate, plugin: &str) -> bool {
+    let named = |name: &str| template.rules.unread.iter().any(|unread| unread == name);
+    UNMODELLED.iter().any(|(name, filter)| plugin == *filter && named(name))
+}
+
+impl Tally {
+    /// Holds our reasons about one node against the scheduler's.
+    fn hold(&mut self, template: &PodTemplate, node: &str, ours: &BTreeSet<String>, pod: &PodAnswer, case: &str) {
+        self.pairs += 1;
+        let (plugin, theirs) = match pod.rejected.get(node) {
+            Some(rejection) => {
+                (rejection.plugin.as_str(), rejection.reasons.iter().flatten().cloned().collect::<BTreeSet<_>>())
+            }
+            None => ("", BTreeSet::new()),
+        };
+        if plugin.is_empty() {
+            self.fits += 1;
+        } else {
+            *self.rejected.entry(plugin.to_owned()).or_default() += 1;
+        }
+        if is_unmodelled(template, plugin) {
+            self.unmodelled += 1;
+        } else if *ours != theirs {
+            let mismatch = format!("{case} {} on {node}: we say {ours:?}, {plugin} says {theirs:?}", pod.name);
+            self.mismatches.push(mismatch);
+        }
+    }
+
+    fn assert_equal(&self) {
+        let most = std::env::var("ORACLE_SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+        let some: Vec<&String> = self.mismatches.iter().take(most).collect();
+        assert!(some.is_empty(), "{} mismatches, among them {some:#?}", self.mismatches.len());
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { pairs, fits, rejected, unmodelled, sentences, .. } = self;
+        write!(f, "{pairs} pairs, {fits} fit, {unmodelled} unmodelled, {sentences} sentences; rejected by {rejected:?}")
+    }
+}
+
+/// Holds what we say of one pod against the scheduler.
+fn compare(snapshot: &Snapshot, pod: &PodAnswer, case: &str, tally: &mut Tally) {
+    let known = snapshot.pods.iter().find(|p| p.full_name() == pod.name).expect("the pod was read");
+    let template = &snapshot.templates[known.template];
+    let mut ours = template.requests.0.clone();
+    ours.retain(|_, amount| *amount != 0);
+    if ours != pod.requests {
+        tally.mismatches.push(format!("{case} {}: we reserve {ours:?}, the scheduler {:?}", pod.name, pod.requests));
+    }
+    // What a resize under way reserves is not what a new pod of the kind would ask for.
+    if pod.resizes {
+        return;
+    }
+    // Where the pod stands it is asked about as if it were taken off.
+    let mut without = snapshot.clone();
+    without.pods.retain(|p| p.full_name() != pod.name);
+    let cluster = Cluster::now(&without);
+    for node in &cluster.nodes {
+        let ours = why_not_there(&cluster, node, template, &template.requests);
+        let ours: BTreeSet<String> = ours.iter().map(ToString::to_string).collect();
+        tally.hold(template, &node.name, &ours, pod, case);
+    }
+    let verdict = why_not(&cluster, template, &template.requests);
+    if verdict.fitting == 0 && !pod.rejected.values().any(|rejection| is_unmodelled(template, &rejection.plugin)) {
+        tally.sentences += 1;
+        let ours = verdict.sentence("nodes");
+        if ours != pod.message {
+            tally.mismatches.push(format!("{case} {}: we say {ours:?}, the scheduler {:?}", pod.name, pod.message));
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "what was compared is shown")]
+fn every_verdict_is_the_schedulers() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let mut tally = Tally::default();
+    for seed in clusters() {
+        let items = scheduler_oracle::cluster::objects(seed);
+        let before = tally.mismatches.len();
+        let answer = oracle.ask(&items, true);
+        let is_pod = |item: &Value| item["kind"] == "Pod";
+        let others = items.iter().filter(|item| !is_pod(item));
+        // As kubectl would export the cluster.
+        let stored: Vec<Value> = others.clone().chain(&answer.stored).cloned().collect();
+        // The pods that wait as their owner wrote them, before the API server adds anything.
+        let bound = answer.stored.iter().filter(|pod| !pod["spec"]["nodeName"].is_null());
+        let written = items.iter().filter(|item| is_pod(item) && item["spec"]["nodeName"].is_null());
+        let applied: Vec<Value> = others.chain(bound).chain(written).cloned().collect();
+        let (stored, applied) = (read(&stored), read(&applied));
+        for pod in &answer.pods {
+            compare(&stored, pod, &format!("stored {seed}"), &mut tally);
+            if stored.pods.iter().any(|p| p.full_name() == pod.name && p.node.is_none()) {
+                compare(&applied, pod, &format!("applied {seed}"), &mut tally);
+            }
+        }
+        if tally.mismatches.len() > before {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("oracle-cluster-{seed}.json"));
+            std::fs::write(path, serde_json::to_string_pretty(&json!({ "items": items })).unwrap()).unwrap();
+        }
+    }
+    eprintln!("{tally}");
+    tally.assert_equal();
+    // A generator that no longer reaches a filter would make this test say nothing about it.
+    let enough = clusters().count() / 2;
+    for filter in MODELLED {
+        assert!(tally.rejected.get(filter).is_some_and(|count| *count >= enough), "{filter} rejects too few pairs");
+    }
+    assert!(tally.fits >= 10 * enough && tally.sentences >= enough, "too few pairs fit, or too few pods fit nowhere");
+}
+
+/// Nodes that could be bought: without anything special, and with a taint, a rack and a disk.
+fn offers() -> Catalog {
+    let offer = |name: &str, cores: i64, price_per_hour, labels: &[(&str, &str)], taints: &[(&str, &str)]| NodeOffer {
+        name: name.to_owned(),
+        zones: ["z0", "z1", "z2"].map(str::to_owned).to_vec(),
+        capacity_type: CapacityType::OnDemand,
+        price_per_hour,
+        allocatable: Resources::of([(CPU, cores * 1000), (MEMORY, cores << 31), (PODS, 10), ("example.com/gpu", 2)]),
+        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        taints: taints
+            .iter()
+            .map(|(key, value)| Taint {
+                key: (*key).to_owned(),
+                value: (*value).to_owned(),
+                effect: TaintEffect::NoSchedule,
+            })
+            .collect(),
+        quota: Some(4),
+        boot_time_s: 60.0,
+    };
+    let offers = vec![
+        offer("small", 4, 0.2, &[], &[]),
+        offer("large", 32, 1.1, &[("rack", "k0"), ("disk", "ssd"), ("cores", "16")], &[("dedicated", "a")]),
+    ];
+    Catalog { name: "test".to_owned(), prices: PriceSource::Listed, offers }
+}
+
+/// A node that the plan buys, as it would join the cluster.
+fn bought(catalog: &Catalog, name: &str, offer: &str, zone: &str) -> Value {
+    let offer = catalog.offers.iter().find(|o| o.name == offer).expect("plans buy what is offered");
+    let mut labels: Labels = offer.labels.clone();
+    for (key, value) in [(HOSTNAME_LABEL, name), (INSTANCE_TYPE_LABEL, offer.name.as_str()), (ZONE_LABEL, zone)] {
+        labels.insert(key.to_owned(), value.to_owned());
+    }
+    let taints: Vec<Value> = offer
+        .taints
+        .iter()
+        .map(|t| json!({"key": t.key, "value": t.value, "effect": format!("{:?}", t.effect)}))
+        .collect();
+    let mut allocatable = json!({});
+    for (resource, amount) in offer.allocatable.iter() {
+        let unit = if resource == CPU { "m" } else { "" };
+        allocatable[resource] = json!(format!("{amount}{unit}"));
+    }
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": taints}, "status": {"allocatable": allocatable, "capacity": allocatable}})
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "what was compared is shown")]
+fn every_verdict_about_a_node_to_buy_is_the_schedulers_once_it_stands() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let catalog = offers();
+    let mut tally = Tally::default();
+    for seed in clusters().take(100) {
+        let items = scheduler_oracle::cluster::objects(seed);
+        let snapshot = read(&items);
+        let cluster = Cluster::now(&snapshot);
+        for (offer, zone) in catalog.offers.iter().flat_map(|o| o.zones.iter().map(move |zone| (o, zone))) {
+            let mut with_node = items.clone();
+            with_node.push(bought(&catalog, "new", &offer.name, zone));
+            let offered = [optimize::eligibility::NodeState::offered(offer, zone, "new")];
+            for pod in oracle.ask(&with_node, false).pods {
+                let known = snapshot.pods.iter().find(|p| p.full_name() == pod.name).expect("the pod was read");
+                let template = &snapshot.templates[known.template];
+                let verdict = why_not_offered(&cluster, &offered, template, &template.requests);
+                let ours: BTreeSet<String> = verdict.reasons.iter().map(|(reason, _)| reason.to_string()).collect();
+                tally.hold(template, "new", &ours, &pod, &format!("{seed} {}/{zone}", offer.name));
+            }
+        }
+    }
+    eprintln!("{tally}");
+    tally.assert_equal();
+}
+
+/// The cluster when the plan is done, and the pods that come to a node by it, with whether they leave another.
+fn after(items: &[Value], plan: &Plan, catalog: &Catalog) -> (Vec<Value>, BTreeMap<String, (String, bool)>) {
+    let name = |item: &Value, field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let removed = |node: &str| plan.nodes.iter().any(|n| n.name == node && n.state == NodeState::Remove);
+    let mut after: Vec<Value> = items
+        .iter()
+        .filter(|i| i["kind"] != "Pod" && !(i["kind"] == "Node" && removed(&name(i, "name"))))
+        .cloned()
+        .collect();
+    let added = plan.nodes.iter().filter(|n| n.state == NodeState::Add);
+    after.extend(added.map(|n| bought(catalog, &n.name, &n.offer, &n.zone)));
+    let mut came = BTreeMap::new();
+    for pod in items.iter().filter(|i| i["kind"] == "Pod") {
+        let (namespace, own) = (name(pod, "namespace"), name(pod, "name"));
+        let Some(placement) = plan.placements.iter().find(|p| p.namespace == namespace && p.pod == own) else {
+            continue;
+        };
+        let mut pod = pod.clone();
+        pod["spec"]["nodeName"] = json!(placement.node);
+        after.push(pod);
+        if placement.state != PlacementState::Stay {
+            let moves = placement.state == PlacementState::Move;
+            came.insert(format!("{namespace}/{own}"), (placement.node.clone(), moves));
+        }
+    }
+    (after, came)
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "what was compared is shown")]
+fn every_pod_a_plan_places_fits_its_node() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let catalog = offers();
+    let mut policy = policy::default_policy();
+    policy.disruption.max_moves = Amount::Percent(100);
+    policy.disruption.max_drains = Amount::Percent(100);
+    let stop = StopRule { gap: 0.05, ..StopRule::default() };
+    let (mut plans, mut replayed, mut moved, mut misfits) = (0, 0, 0, Vec::new());
+    for seed in clusters() {
+        let mut items = scheduler_oracle::cluster::objects(seed);
+        items.retain(|item| item["metadata"]["deletionTimestamp"].is_null());
+        let snapshot = read(&items);
+        let menus = sizing::menus(&snapshot, None, &[], &policy);
+        let plan = optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &Stopped, &mut |_| ()).unwrap();
+        if !plan.certificate.feasible {
+            continue;
+        }
+        plans += 1;
+        let (after, came) = after(&items, &plan, &catalog);
+        for pod in oracle.ask(&after, true).pods {
+            let Some((node, moves)) = came.get(&pod.name) else { continue };
+            // What a resize under way reserves is not what the pod asks for elsewhere.
+            if pod.resizes {
+                continue;
+            }
+            replayed += 1;
+            moved += usize::from(*moves);
+            // What the certificate names as unmodelled may be in the way.
+            let named = |rejection: &&Rejection| {
+                let rules = &plan.certificate.unmodelled_rules;
+                UNMODELLED.iter().any(|(name, filter)| {
+                    rejection.plugin == *filter && rules.iter().any(|rule| rule.starts_with(name))
+                })
+            };
+            if let Some(rejection) = pod.rejected.get(node).filter(|rejection| !named(rejection)) {
+                misfits.push(format!("{seed} {} on {node}: {rejection:?}", pod.name));
+            }
+        }
+    }
+    eprintln!("{plans} plans, {replayed} pods came to a node, {moved} from another");
+    assert!(misfits.is_empty(), "{} misfits: {:#?}", misfits.len(), misfits.iter().take(20).collect::<Vec<_>>());
+}
