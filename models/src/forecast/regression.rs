@@ -305,18 +305,41 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Iterates the regression `horizon` steps beyond `z`; values stay within `bounds`, so that an unstable fit can't
-/// run away.
+/// run away. Values before the beginning of `z` count as 0.
 pub(crate) fn iterate(z: &[f64], lags: &[usize], fit: &Fit, horizon: usize, bounds: (f64, f64)) -> Vec<f64> {
-    let longest = lags.last().copied().unwrap_or(0).min(z.len());
+    let longest = lags.last().copied().unwrap_or(0);
+    let known = longest.min(z.len());
     let mut path = Vec::with_capacity(longest + horizon);
-    path.extend_from_slice(&z[z.len() - longest..]);
-    for _ in 0..horizon {
-        let now = path.len();
-        let value = lags.iter().zip(&fit.coefficients).filter(|(lag, _)| **lag <= now);
-        let value: f64 = fit.intercept + value.map(|(&lag, b)| b * path[now - lag]).sum::<f64>();
-        path.push(value.clamp(bounds.0, bounds.1));
+    path.resize(longest - known, 0.0);
+    path.extend_from_slice(&z[z.len() - known..]);
+    if lags.len() == longest {
+        // Every lag: the past in order times the coefficients in reverse.
+        let reversed: Vec<f64> = fit.coefficients.iter().rev().copied().collect();
+        for h in 0..horizon {
+            let value = fit.intercept + dot(&reversed, &path[h..]);
+            path.push(value.clamp(bounds.0, bounds.1));
+        }
+    } else {
+        for _ in 0..horizon {
+            let value = fit.intercept + dot_at_lags(&fit.coefficients, lags, &path);
+            path.push(value.clamp(bounds.0, bounds.1));
+        }
     }
     path.split_off(longest)
+}
+
+/// The sum of each coefficient times the value its lag before the end of `path`, in four lanes.
+fn dot_at_lags(coefficients: &[f64], lags: &[usize], path: &[f64]) -> f64 {
+    let now = path.len();
+    let mut lanes = [0.0; 4];
+    let (b, l) = (coefficients.as_chunks::<4>(), lags.as_chunks::<4>());
+    for (b, l) in b.0.iter().zip(l.0) {
+        for k in 0..4 {
+            lanes[k] += b[k] * path[now - l[k]];
+        }
+    }
+    let tail: f64 = b.1.iter().zip(l.1).map(|(b, lag)| b * path[now - lag]).sum();
+    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + tail
 }
 
 #[cfg(test)]
