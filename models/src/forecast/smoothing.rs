@@ -105,6 +105,11 @@ impl State {
     }
 }
 
+/// The weights a search begins with.
+fn usual(seasons: &[usize]) -> Weights {
+    Weights { seasons: [START.seasons[0], if seasons.len() > 1 { START.seasons[1] } else { 0.0 }], ..START }
+}
+
 /// Weights that erred least over the horizon from starts in the second half of `fit`, by one round of trying each in
 /// turn. What is good one step ahead is not what is good a day ahead.
 fn best_weights(fit: &[f64], seasons: &[usize], horizon: usize) -> Weights {
@@ -161,7 +166,7 @@ fn best_weights(fit: &[f64], seasons: &[usize], horizon: usize) -> Weights {
 /// The members: on levels, and on logs where all values are positive. None without a season.
 pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec<Member> {
     let first_cut = windows.cuts[0];
-    let seasons: Vec<usize> = seasons.iter().copied().take(2).filter(|s| first_cut >= 2 * s).collect();
+    let seasons: Vec<usize> = seasons.iter().copied().take(2).filter(|s| first_cut >= s + s / 8).collect();
     if seasons.is_empty() {
         return Vec::new();
     }
@@ -176,7 +181,8 @@ pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> V
         let scaling = Scaling::of(values, logs);
         let z: Vec<f64> = values.iter().map(|&v| scaling.bend(v)).collect();
         for seasons in &variants {
-            let weights = best_weights(&z[..first_cut], seasons, windows.horizon);
+            let known = seasons.iter().all(|s| first_cut >= 2 * s);
+            let weights = if known { best_weights(&z[..first_cut], seasons, windows.horizon) } else { usual(seasons) };
             let mut state = State::initial(&z[..first_cut], seasons);
             let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
             for window in &windows.list {
