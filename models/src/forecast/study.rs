@@ -95,6 +95,7 @@ impl Study {
         let mut members = vec![simple::last_value(values, &windows)];
         members.extend(seasons.iter().map(|&season| simple::seasonal_naive(values, season, &windows)));
         let plain: Vec<usize> = (0..members.len()).collect();
+        members.extend(simple::moved(values, &seasons, &windows));
         members.extend(simple::smoothed(values, &windows));
         if prepared.zeros > MOSTLY_ZERO {
             members.push(simple::intermittent(values, &windows));
