@@ -2,6 +2,7 @@
 
 mod backtest;
 mod csv;
+pub mod score;
 
 use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Study};
 use rayon::prelude::*;
@@ -33,6 +34,19 @@ pub struct ForecastSettings {
 }
 
 impl ForecastSettings {
+    /// The same with further levels.
+    #[must_use]
+    pub fn with_levels(&self, more: &[f64]) -> Self {
+        let mut levels = Self { levels: [&self.levels[..], more].concat(), ..self.clone() };
+        levels.levels = levels.rising_levels();
+        levels
+    }
+
+    /// The levels as forecasts have them: rising, each once.
+    fn rising_levels(&self) -> Vec<f64> {
+        Settings { levels: self.levels.clone(), ..Settings::default() }.levels()
+    }
+
     fn for_models(&self, axis: &Axis) -> Settings {
         let seasons = match &self.seasons {
             Some(seasons) => Seasons::Declared(seasons.clone()),
@@ -72,12 +86,22 @@ pub fn forecast_series(
     settings: &ForecastSettings,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Forecast> {
+    let rows: Vec<usize> = (0..series.rows.len()).collect();
+    outcomes_of(series, &rows, &histories(series), settings, progress)
+}
+
+/// Forecasts of these rows from these histories, which begin where the axis does.
+fn outcomes_of(
+    series: &Series,
+    rows: &[usize],
+    histories: &[Vec<f64>],
+    settings: &ForecastSettings,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Vec<Forecast> {
     let models = settings.for_models(&series.axis);
-    let histories: Vec<Vec<f64>> =
-        series.rows.iter().zip(series.values.rows()).map(|(row, values)| history(row, &values.to_vec())).collect();
     let done = std::sync::atomic::AtomicUsize::new(0);
     let run = || {
-        let pooled = Pooled::over(&histories, &models);
+        let pooled = Pooled::over(histories, &models);
         let studies: Vec<Study> = histories
             .par_iter()
             .map(|history| {
@@ -95,8 +119,14 @@ pub fn forecast_series(
         // No threads to be had: the shared pool does.
         Err(_) => run(),
     };
-    let each = series.rows.iter().zip(&histories).zip(outcomes);
-    each.map(|((row, history), outcome)| to_forecast(row, history.len(), outcome, &series.axis, &models)).collect()
+    let each = rows.iter().zip(histories).zip(outcomes);
+    each.map(|((&row, history), outcome)| to_forecast(&series.rows[row], history.len(), outcome, &series.axis, &models))
+        .collect()
+}
+
+/// What each row is forecast from.
+fn histories(series: &Series) -> Vec<Vec<f64>> {
+    series.rows.iter().zip(series.values.rows()).map(|(row, values)| history(row, &values.to_vec())).collect()
 }
 
 fn history(row: &SeriesRow, values: &[f64]) -> Vec<f64> {
