@@ -104,7 +104,7 @@ impl Pooled {
     /// there is no season or nothing to fit.
     pub(crate) fn fit(histories: &[(&[f64], &Windows)], seasons: &[usize], origins: usize) -> Option<Self> {
         let season = *seasons.first()?;
-        let usable: Vec<_> = histories.iter().filter(|(_, windows)| windows.origins() == origins).collect();
+        let usable: Vec<_> = histories.iter().filter(|(_, windows)| windows.origins() >= origins).collect();
         let stride = usable.len().div_ceil(MOST_HISTORIES).max(1);
         let sets = reaches(seasons);
         let mut sums: Vec<[Dense; 2]> = sets.iter().map(|set| [(); 2].map(|()| Dense::new(set.longest()))).collect();

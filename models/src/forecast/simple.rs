@@ -14,7 +14,8 @@ pub(crate) fn seasonal_naive(values: &[f64], season: usize, windows: &Windows) -
 
 /// Repeats the last of the longest season, moved by how the steps before the start stand against those one season
 /// earlier; of that shift half is left after each of the shortest season. Two members: by the last step alone, and by
-/// the last of the shortest season; of ratios where all values are positive, of differences else.
+/// the last of the shortest season; of ratios where all values are positive, of differences else. None where the history
+/// is long enough to learn a longer season properly.
 pub(crate) fn moved(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec<Member> {
     let (Some(&short), Some(&long)) = (seasons.first(), seasons.last()) else { return Vec::new() };
     let positive = values.iter().all(|&v| v > 0.0);
@@ -22,7 +23,7 @@ pub(crate) fn moved(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec
     let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| super::bank::bounds(&values[..cut])).collect();
     [("step", 1, KEPT_OF_STEP), ("season", short, KEPT_OF_SEASON)]
         .into_iter()
-        .filter(|_| windows.cuts[0] > long)
+        .filter(|_| windows.cuts[0] > long && (short == long || windows.cuts[0] < 2 * long))
         .map(|(name, reach, kept)| {
             let kept = f64::powf(kept, 1.0 / short as f64);
             let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     fn windows(len: usize) -> Windows {
-        Windows::new(len, 4, 1, len / 2, 4)
+        Windows::new(len, 4, 1, len / 2, 4, 1)
     }
 
     fn forecast(member: &Member) -> &[f64] {

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_day_within_a_week_is_continued() {
         let values: Vec<f64> = (0..1008).map(load).collect();
-        let windows = Windows::new(1008, 48, 1, 500, 48);
+        let windows = Windows::new(1008, 48, 1, 500, 48, 1);
         let members = members(&values, &[24, 168], &windows);
         assert_eq!(members.len(), 6);
         let both = &members[0].paths[members[0].paths.len() - 48..];
