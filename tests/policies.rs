@@ -185,6 +185,7 @@ fn forecasts_of(id: &WorkloadId, measured: &Measured) -> Vec<Forecast> {
             lead_steps: 1,
             peak,
             trust: Trust { observations: 10_000, ..Trust::default() },
+            marks: Vec::new(),
         }
     };
     let mib = f64::from(1 << 20);

@@ -79,6 +79,7 @@ mod tests {
             lead_steps: 1,
             peak: vec![1.0, 1.5],
             trust: Trust::default(),
+            marks: Vec::new(),
         }
     }
 

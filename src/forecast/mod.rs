@@ -2,18 +2,24 @@
 
 mod backtest;
 mod csv;
+pub mod events;
+pub mod live;
 pub mod score;
 
 use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Study};
 use rayon::prelude::*;
 
-use crate::domain::forecast::Trust;
+use crate::domain::forecast::{Mark, MarkKind, Trust};
+use crate::domain::policy::KnownEvent;
 use crate::domain::series::SeriesRow;
-use crate::domain::{Axis, Forecast, Series, Subject};
+use crate::domain::{Axis, Forecast, Series, Snapshot, Subject};
 
 pub use backtest::{Backtest, backtest};
 pub use csv::to_csv;
+pub use live::{Live, LiveSettings};
 
+/// How the mathematics words a forecast that is the pooled regression's.
+const BORROWED: &str = "borrowed from the pooled regression";
 /// Milliseconds of a day and of a week: the seasons looked for where none is declared.
 const DAY_MS: i64 = 86_400_000;
 const WEEK_MS: i64 = 7 * DAY_MS;
@@ -129,6 +135,23 @@ fn histories(series: &Series) -> Vec<Vec<f64>> {
     series.rows.iter().zip(series.values.rows()).map(|(row, values)| history(row, &values.to_vec())).collect()
 }
 
+/// Marks what the events cover of each history and of the time ahead.
+pub fn mark_events(series: &Series, known: &[KnownEvent], snapshot: Option<&Snapshot>, forecasts: &mut [Forecast]) {
+    for forecast in forecasts {
+        let end_ms = forecast.start_ms + forecast.step_ms * i64::try_from(forecast.horizon()).unwrap_or(i64::MAX);
+        let concerned = known.iter().filter(|event| events::concerns(event, &forecast.subject, snapshot));
+        for event in concerned {
+            let spans = events::spans(event, series.axis.start_ms, end_ms).into_iter();
+            forecast.marks.extend(spans.map(|(start_ms, end_ms)| Mark {
+                kind: MarkKind::Event(event.name.clone()),
+                start_ms,
+                end_ms,
+            }));
+        }
+        forecast.marks.sort_by_key(|mark| (mark.start_ms, mark.end_ms));
+    }
+}
+
 fn history(row: &SeriesRow, values: &[f64]) -> Vec<f64> {
     let end = match row.subject {
         Subject::Named(_) => values.iter().rposition(|v| v.is_finite()).map_or(values.len(), |last| last + 1),
@@ -158,8 +181,10 @@ fn to_forecast(row: &SeriesRow, steps_before: usize, outcome: Outcome, axis: &Ax
             mase_last_value: outcome.mase_last_value,
             coverage: outcome.coverage,
             peak_coverage: outcome.peak_coverage,
+            borrowed: outcome.fallback.as_deref().is_some_and(|why| why.contains(BORROWED)),
             fallback: outcome.fallback,
         },
+        marks: Vec::new(),
     }
 }
 
