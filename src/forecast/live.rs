@@ -151,7 +151,7 @@ impl Live {
         let settings =
             ForecastSettings { horizon_steps: asked.horizon_steps + self.settings.refresh_steps, ..asked.clone() };
         for (row, forecast) in self.rows.values_mut().zip(forecast_series(&series, &settings, &|_, _| ())) {
-            row.heavy = Some(forecast);
+            row.heavy = Some(Forecast { trust: short(forecast.trust), ..forecast });
         }
         true
     }
@@ -331,6 +331,21 @@ struct SavedHeavy {
     lead_steps: usize,
     peak: String,
     trust: Trust,
+}
+
+/// Nine decimals of a record's numbers: enough for people, few enough that JSON gives each back as it was.
+fn short(trust: Trust) -> Trust {
+    let short = |value: f64| (value * 1e9).round() / 1e9;
+    let pairs = |pairs: Vec<(f64, f64)>| pairs.into_iter().map(|(level, share)| (short(level), short(share))).collect();
+    Trust {
+        weights: trust.weights.into_iter().map(|(name, weight)| (name, short(weight))).collect(),
+        mase: trust.mase.map(short),
+        mase_seasonal_naive: trust.mase_seasonal_naive.map(short),
+        mase_last_value: trust.mase_last_value.map(short),
+        coverage: pairs(trust.coverage),
+        peak_coverage: pairs(trust.peak_coverage),
+        ..trust
+    }
 }
 
 fn written(values: &[f64]) -> String {

@@ -129,8 +129,10 @@ fn series_view(report: &ForecastReport, row: usize, forecast: &Forecast) -> Opti
         .coverage
         .last()
         .map(|(level, share)| format!("; q{level} held {}", percent((share * 1000.0).round() / 1000.0)));
-    let method =
-        trust.weights.first().map(|(name, weight)| format!("; mostly {} ({})", printable(name), percent(*weight)));
+    let method = trust
+        .weights
+        .first()
+        .map(|(name, weight)| format!("; most weight on {} ({})", printable(name), percent(*weight)));
     let numbered = forecast.step_ms <= 1;
     let time = |ms: i64| if numbered { ms.to_string() } else { date_time(ms) };
     let mark = |mark: &crate::domain::forecast::Mark| {
@@ -174,7 +176,7 @@ fn scores_view(board: &Scoreboard) -> ScoresView {
         }
         Against::Truth { file } => format!("the truth in {}", printable(file)),
     };
-    let mase = board.comparisons.first();
+    let mase = board.comparisons.iter().find(|c| c.measure == Measure::Mase);
     ScoresView {
         finding: match mase {
             Some(c) if c.is_noise() => format!("No telling from {} beyond chance", c.than.name()),
