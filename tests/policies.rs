@@ -249,6 +249,7 @@ fn objects(schema: &Value) -> Vec<(&'static str, Vec<String>)> {
             "spec: {planning: {estimatedPrices: HOLE}}",
             "/properties/spec/properties/planning/properties/estimatedPrices",
         ),
+        ("spec: {events: [HOLE]}", "/$defs/event"),
         ("spec: {metrics: HOLE}", "/properties/spec/properties/metrics"),
         ("spec: {metrics: {rules: [HOLE]}}", "/$defs/metricRule"),
         ("spec: {targets: [HOLE]}", "/$defs/target"),

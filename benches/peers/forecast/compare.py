@@ -77,6 +77,16 @@ def plimsoll(binary, data):
     return "**Plimsoll** (command line)", forecasts, 1000 * min(times) / len(forecasts)
 
 
+def augurs(binary, train, names):
+    rows = "".join(f"{name},{value!r}\n" for name in names for value in map(float, train[name]))
+    done = subprocess.run([binary, str(HORIZON), str(SEASON), str(7 * SEASON)], input=rows, check=True, capture_output=True, text=True)
+    forecasts = {}
+    for line in done.stdout.splitlines():
+        name, *values = line.split(",")
+        forecasts.setdefault(name, []).append([float(value) for value in values])
+    return "augurs MSTL (day, week; ETS trend)", {n: np.array(r).T for n, r in forecasts.items()}, float(done.stderr.split()[-1])
+
+
 def cpu():
     with open("/proc/cpuinfo") as lines:
         return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -84,12 +94,15 @@ def cpu():
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--augurs")
     for name in ("data", "plimsoll", "out"):
         parser.add_argument(f"--{name}", required=True)
     arguments = parser.parse_args()
     train, test = load(arguments.data, "train"), load(arguments.data, "test")
     names = sorted(train)
     results = [plimsoll(arguments.plimsoll, arguments.data)]
+    if arguments.augurs:
+        results.append(augurs(arguments.augurs, train, names))
     for result in peers(train, names):
         results.append(result)
     lines = [
