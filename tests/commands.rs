@@ -1,6 +1,7 @@
 //! What a user sees of each command: exit code, standard output and standard error in one snapshot.
 #![cfg(feature = "cli")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -142,7 +143,7 @@ fn hours(len: usize) -> String {
         for t in 0..len {
             let noise = ((t * 7919 + name.len()) % 101) as f64 / 50.0;
             let value = 20.0 + 8.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin() + noise;
-            text.push_str(&format!("{name},{},{value:.4}\n", 1_793_491_200 + 3600 * t));
+            let _ = writeln!(text, "{name},{},{value:.4}", 1_793_491_200 + 3600 * t);
         }
     }
     text
@@ -224,8 +225,9 @@ fn the_page_of_forecasts_marks_events_and_refers_to_nothing_outside() {
 fn wide_long_compressed_and_parquet_tables_give_one_forecast() {
     let folder = folder();
     let value = |t: usize| 10.0 + (t % 24) as f64 + ((t * 7919) % 13) as f64 / 7.0;
-    let long: String = (0..120).map(|t| format!("a,{t},{}\n", value(t))).collect();
-    let wide: String = (0..120).map(|t| format!("{t},{}\n", value(t))).collect();
+    let long: Vec<String> = (0..120).map(|t| format!("a,{t},{}", value(t))).collect();
+    let wide: Vec<String> = (0..120).map(|t| format!("{t},{}", value(t))).collect();
+    let (long, wide) = (long.join("\n"), wide.join("\n"));
     fs::write(folder.path().join("long.csv"), format!("series,step,value\n{long}")).unwrap();
     fs::write(folder.path().join("wide.csv"), format!("step,a\n{wide}")).unwrap();
     let go = |input: &str| printed(&folder, &["--input", input, "--horizon", "5", "--season", "24", "-o", "csv"]);

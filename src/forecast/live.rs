@@ -443,13 +443,13 @@ mod tests {
     fn what_is_saved_and_loaded_goes_on_as_if_nothing_had_happened() {
         let (whole, cut) = (load(303), load(300));
         let mut kept = Live::new(1, &wanted());
-        kept.feed(&series(&[cut.clone()], 1)).unwrap();
+        kept.feed(&series(std::slice::from_ref(&cut), 1)).unwrap();
         assert!(kept.refresh(kept.newest_ms().unwrap()));
         let mut restarted = Live::from_json(&kept.to_json(), &wanted()).unwrap();
         assert_eq!(restarted.forecasts(), kept.forecasts());
         for live in [&mut kept, &mut restarted] {
             // The whole file again: only the three new samples count, and no fit is due.
-            live.feed(&series(&[whole.clone()], 1)).unwrap();
+            live.feed(&series(std::slice::from_ref(&whole), 1)).unwrap();
             assert!(!live.refresh(live.newest_ms().unwrap()));
         }
         assert_eq!(restarted.to_json(), kept.to_json());

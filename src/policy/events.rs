@@ -15,6 +15,9 @@ use crate::ingest::fields::{Fields, Reading, text};
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 100_000 };
 
+/// 2026-01-01T00:00:00Z, seconds since the Unix epoch.
+const NEW_YEAR_2026_S: i64 = 1_767_225_600;
+
 const REPEATS: [(&str, Repeat); 3] =
     [("weekly", Repeat::Weekly), ("monthly", Repeat::Monthly), ("yearly", Repeat::Yearly)];
 
@@ -84,16 +87,12 @@ fn read_event(fields: &mut Fields<'_>) -> Option<KnownEvent> {
 fn read_offset(fields: &mut Fields<'_>) -> Offset {
     let Some(text) = fields.text("utcOffset") else { return Offset::UTC };
     // A timestamp is the one place where an offset is parsed on its own account.
-    match format!("2026-01-01T00:00:00{text}").parse::<Timestamp>() {
-        Ok(midnight) => {
-            let seconds = 1_767_225_600 - midnight.as_second();
-            i32::try_from(seconds).ok().and_then(|s| Offset::from_seconds(s).ok()).unwrap_or(Offset::UTC)
-        }
-        Err(_) => {
-            fields.problem("utcOffset", &format!("found {text:?} where an offset such as \"+01:00\" was expected"));
-            Offset::UTC
-        }
-    }
+    let Ok(midnight) = format!("2026-01-01T00:00:00{text}").parse::<Timestamp>() else {
+        fields.problem("utcOffset", &format!("found {text:?} where an offset such as \"+01:00\" was expected"));
+        return Offset::UTC;
+    };
+    let seconds = NEW_YEAR_2026_S - midnight.as_second();
+    i32::try_from(seconds).ok().and_then(|s| Offset::from_seconds(s).ok()).unwrap_or(Offset::UTC)
 }
 
 /// Exactly one of: `date`, `dates`, or `start` and `end`.

@@ -193,7 +193,9 @@ impl Columns {
 /// Mean of the finite values at these rows; NaN where there is none.
 fn mean(values: &[f64], rows: &[usize]) -> f64 {
     let mut sum = (0.0, 0);
-    rows.iter().for_each(|&row| count_in(&mut sum, values[row]));
+    for &row in rows {
+        count_in(&mut sum, values[row]);
+    }
     mean_of(sum)
 }
 

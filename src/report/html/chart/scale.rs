@@ -109,13 +109,6 @@ impl TimeScale {
 
     /// Round instants, about `wanted` of them, at whole steps of UTC.
     pub(in crate::html) fn ticks(self, wanted: i64) -> Vec<(f64, String)> {
-        if self.numbered {
-            let span = self.end_ms.saturating_sub(self.start_ms).max(1);
-            let step = (round_step(span as f64 / wanted.max(1) as f64).ceil() as i64).max(1);
-            let first = self.start_ms.div_euclid(step) + i64::from(self.start_ms.rem_euclid(step) > 0);
-            let steps = (first..).map_while(|i| i.checked_mul(step)).take_while(|at| *at <= self.end_ms).take(20);
-            return steps.map(|at| (self.share(at), at.to_string())).collect();
-        }
         const STEPS: [i64; 14] = [
             60_000,
             5 * 60_000,
@@ -132,6 +125,13 @@ impl TimeScale {
             91 * DAY_MS,
             364 * DAY_MS,
         ];
+        if self.numbered {
+            let span = self.end_ms.saturating_sub(self.start_ms).max(1);
+            let step = (round_step(span as f64 / wanted.max(1) as f64).ceil() as i64).max(1);
+            let first = self.start_ms.div_euclid(step) + i64::from(self.start_ms.rem_euclid(step) > 0);
+            let steps = (first..).map_while(|i| i.checked_mul(step)).take_while(|at| *at <= self.end_ms).take(20);
+            return steps.map(|at| (self.share(at), at.to_string())).collect();
+        }
         let span = self.end_ms.saturating_sub(self.start_ms);
         let step = STEPS.into_iter().find(|step| span / step <= wanted).unwrap_or(span / wanted.max(1) + 1);
         let first = self.start_ms.div_euclid(step) + i64::from(self.start_ms.rem_euclid(step) > 0);
