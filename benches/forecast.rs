@@ -5,6 +5,8 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use plimsoll::domain::{Signal, Subject};
+use plimsoll::forecast::{ForecastSettings, Live, LiveSettings};
 use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Streaming, Study, scores};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -75,6 +77,22 @@ fn bench(criterion: &mut Criterion) {
         bencher.iter(|| {
             t = t.wrapping_add(1);
             state.update(black_box(f64::from(t % 1440)));
+        });
+    });
+    group.bench_function("live update", |bencher| {
+        let settings = ForecastSettings {
+            horizon_steps: 60,
+            seasons: Some(vec![1440]),
+            levels: vec![0.5, 0.95],
+            lead_steps: 15,
+            threads: 1,
+        };
+        let mut live = Live::new(60_000, &LiveSettings { forecast: settings, refresh_steps: 30 });
+        let subject = Subject::Named("api".to_owned());
+        let mut t = 0_i64;
+        bencher.iter(|| {
+            t += 1;
+            live.update(&subject, Signal::Value, t * 60_000, black_box((t % 1440) as f64));
         });
     });
     group.finish();

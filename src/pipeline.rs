@@ -65,7 +65,11 @@ pub fn plan(
         }
         None => (None, Vec::new()),
     };
-    let forecasts = series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, stop.threads, observer));
+    let mut forecasts =
+        series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, stop.threads, observer));
+    if let Some(series) = &series {
+        forecast::mark_events(series, &policy.events, Some(&snapshot), &mut forecasts);
+    }
     let menus = sizing::menus(&snapshot, series.as_ref(), &forecasts, &policy);
     observer.begin(Stage::Solving, None);
     let plan =

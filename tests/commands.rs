@@ -1,6 +1,7 @@
 //! What a user sees of each command: exit code, standard output and standard error in one snapshot.
 #![cfg(feature = "cli")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -133,4 +134,109 @@ fn ready_made_policies_pass_their_own_check() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 5);
+}
+
+/// Two series of hours with a day cycle and some noise, as a long table with timestamps.
+fn hours(len: usize) -> String {
+    let mut text = "series,timestamp,value\n".to_owned();
+    for name in ["a", "b"] {
+        for t in 0..len {
+            let noise = ((t * 7919 + name.len()) % 101) as f64 / 50.0;
+            let value = 20.0 + 8.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin() + noise;
+            let _ = writeln!(text, "{name},{},{value:.4}", 1_793_491_200 + 3600 * t);
+        }
+    }
+    text
+}
+
+fn printed(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
+    let output = plimsoll(folder).arg("forecast").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_backtest_prints_scores_beside_naive_methods_in_every_form() {
+    let folder = folder();
+    fs::write(folder.path().join("in.csv"), hours(400)).unwrap();
+    let backtest = ["--input", "in.csv", "--horizon", "24", "--backtest", "--origins", "2", "--every", "12h"];
+    let table = printed(&folder, &backtest);
+    assert!(
+        table.starts_with(
+            "scored against 2 rolling origins 12 steps apart: 2 series, 4 windows of 24 steps, season 24\n"
+        )
+    );
+    let csv = printed(&folder, &[&backtest[..], &["-o", "csv"]].concat());
+    let mase = |method: &str| -> f64 {
+        let line = csv.lines().find(|l| l.starts_with(&format!("{method},MASE,"))).expect("a score");
+        line.split(',').nth(2).unwrap().parse().unwrap()
+    };
+    assert!(mase("Plimsoll") < mase("seasonal naive") && mase("seasonal naive") < mase("last value"), "{csv}");
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&folder, &[&backtest[..], &["-o", "json"]].concat())).unwrap();
+    assert_eq!((&json["kind"], &json["scores"]["windows"]), (&"ForecastScores".into(), &4.into()));
+    let wrong = plimsoll(&folder).arg("forecast").args(&backtest[..7]).args(["--every", "90m"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&wrong.stderr).contains("--every: is 90m, not a whole number of the input's steps")
+    );
+}
+
+#[test]
+fn a_state_goes_on_with_new_samples_only_and_a_damaged_one_is_left_alone() {
+    let folder = folder();
+    fs::write(folder.path().join("first.csv"), hours(300)).unwrap();
+    fs::write(folder.path().join("more.csv"), hours(302)).unwrap();
+    let go = |input: &str| printed(&folder, &["--input", input, "--horizon", "6", "--state", "s.json", "-o", "csv"]);
+    let first = go("first.csv");
+    assert_eq!(first, go("first.csv"), "nothing new changes nothing");
+    let next = go("more.csv");
+    // Two hours on, the fit is still the first one's: its path is read on.
+    assert_eq!(first.lines().nth(3), next.lines().nth(1));
+    let state = folder.path().join("s.json");
+    let whole = fs::read(&state).unwrap();
+    let cut = &whole[..whole.len() / 2];
+    fs::write(&state, cut).unwrap();
+    let output = plimsoll(&folder).args(["forecast", "--input", "more.csv", "--state", "s.json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: s.json: is not a whole saved state"));
+    assert_eq!(fs::read(&state).unwrap(), cut);
+}
+
+#[test]
+fn the_page_of_forecasts_marks_events_and_refers_to_nothing_outside() {
+    let folder = folder();
+    fs::write(folder.path().join("in.csv"), hours(400)).unwrap();
+    fs::write(folder.path().join("events.yaml"), "events:\n- {name: <sale>, date: 2026-11-17}\n").unwrap();
+    let arguments =
+        ["--input", "in.csv", "--horizon", "24", "--events", "events.yaml", "--now", "2026-11-23T00:00:00Z"];
+    let page = printed(&folder, &[&arguments[..], &["--backtest", "-o", "html"]].concat());
+    assert!(page.len() < 2_000_000);
+    assert_eq!(page.matches("role=\"img\"").count(), 3, "two fans and the coverage");
+    assert!(page.contains("&lt;sale&gt;") && page.contains("class=\"marked\""));
+    for outside in ["<script", "http://", "https://", "url(", "@import", "NaN"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert_eq!(printed(&folder, &[&arguments[..], &["-o", "html", "--out", "page.html"]].concat()), "");
+    assert!(fs::read_to_string(folder.path().join("page.html")).unwrap().starts_with("<!doctype html>"));
+}
+
+#[test]
+fn wide_long_compressed_and_parquet_tables_give_one_forecast() {
+    let folder = folder();
+    let value = |t: usize| 10.0 + (t % 24) as f64 + ((t * 7919) % 13) as f64 / 7.0;
+    let long: Vec<String> = (0..120).map(|t| format!("a,{t},{}", value(t))).collect();
+    let wide: Vec<String> = (0..120).map(|t| format!("{t},{}", value(t))).collect();
+    let (long, wide) = (long.join("\n"), wide.join("\n"));
+    fs::write(folder.path().join("long.csv"), format!("series,step,value\n{long}")).unwrap();
+    fs::write(folder.path().join("wide.csv"), format!("step,a\n{wide}")).unwrap();
+    let go = |input: &str| printed(&folder, &["--input", input, "--horizon", "5", "--season", "24", "-o", "csv"]);
+    assert_eq!(go("long.csv"), go("wide.csv"));
+    let zipped = Command::new("gzip").arg("-k").arg(folder.path().join("long.csv")).status().unwrap();
+    assert!(zipped.success());
+    assert_eq!(go("long.csv"), go("long.csv.gz"));
+    let mut table = polars::df!("series" => vec!["a"; 120], "step" => (0..120_i64).collect::<Vec<_>>(), "value" => (0..120).map(value).collect::<Vec<_>>()).unwrap();
+    let file = fs::File::create(folder.path().join("long.parquet")).unwrap();
+    polars::prelude::ParquetWriter::new(file).finish(&mut table).unwrap();
+    assert_eq!(go("long.csv"), go("long.parquet"));
 }

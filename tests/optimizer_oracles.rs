@@ -292,6 +292,7 @@ fn policy(case: &Case) -> Policy {
             estimate_per_gpu_hour: 1.0,
         },
         metrics: MetricMapping::default(),
+        events: Vec::new(),
         places: std::collections::BTreeMap::new(),
     }
 }

@@ -185,6 +185,7 @@ fn forecasts_of(id: &WorkloadId, measured: &Measured) -> Vec<Forecast> {
             lead_steps: 1,
             peak,
             trust: Trust { observations: 10_000, ..Trust::default() },
+            marks: Vec::new(),
         }
     };
     let mib = f64::from(1 << 20);
@@ -248,6 +249,7 @@ fn objects(schema: &Value) -> Vec<(&'static str, Vec<String>)> {
             "spec: {planning: {estimatedPrices: HOLE}}",
             "/properties/spec/properties/planning/properties/estimatedPrices",
         ),
+        ("spec: {events: [HOLE]}", "/$defs/event"),
         ("spec: {metrics: HOLE}", "/properties/spec/properties/metrics"),
         ("spec: {metrics: {rules: [HOLE]}}", "/$defs/metricRule"),
         ("spec: {targets: [HOLE]}", "/$defs/target"),

@@ -10,10 +10,14 @@ mod fixture;
 mod markup;
 
 use plimsoll::domain::Run;
+use plimsoll::domain::forecast::{Mark, MarkKind};
 use plimsoll::domain::plan::NodeState;
+use plimsoll::domain::run::ForecastReport;
+use plimsoll::forecast::ForecastSettings;
+use plimsoll::forecast::score::{Rolling, Summary, score_rolling};
 use plimsoll::ingest::source::Source;
 use plimsoll::report::document::{PlanDocument, parse};
-use plimsoll::report::html::page;
+use plimsoll::report::html::{forecast_page, page};
 use plimsoll::report::prose;
 use plimsoll::report::text::{Style, explain, plan_table};
 
@@ -297,6 +301,59 @@ fn pages_open_in_a_browser_wide_and_narrow() {
     // The wrapper says one thing itself, which shows that the console is heard.
     assert_eq!(visit.console.len(), 1, "{:#?}", visit.console);
     assert!(visit.console[0].contains("measured"));
+}
+
+/// Forecasts of the shop's workloads with scores, an event, a cold start and a hostile name.
+fn forecast_report() -> ForecastReport {
+    let run = fixture::shop();
+    let mut forecasts = run.forecasts;
+    let series = run.series.expect("the shop is measured");
+    let start_ms = forecasts[0].start_ms;
+    let span = |kind, hours: i64| Mark {
+        kind,
+        start_ms: start_ms + hours * 3_600_000,
+        end_ms: start_ms + (hours + 2) * 3_600_000,
+    };
+    forecasts[0].marks = vec![span(MarkKind::Outage, -12), span(MarkKind::Event("<script>sale".into()), 4)];
+    let settings = ForecastSettings {
+        horizon_steps: 24,
+        seasons: Some(vec![144]),
+        levels: vec![0.5, 0.95],
+        lead_steps: 6,
+        threads: 2,
+    };
+    let rolling = Rolling { origins: 2, every_steps: 24 };
+    let summary = Summary { season: None, resamples: 100, seed: 1 };
+    let scores = Some(score_rolling(&series, &settings, &rolling, &summary, &|_, _| ()));
+    ForecastReport { series, forecasts, scores, provenance: run.provenance }
+}
+
+#[test]
+fn the_page_of_forecasts_is_well_formed_and_says_what_is_borrowed_and_marked() {
+    let page = forecast_page(&forecast_report());
+    markup::check(&page).unwrap_or_else(|problem| panic!("{problem}"));
+    assert!(page.len() < 2_000_000 && !page.contains("<script"));
+    for said in ["borrow the pooled one", "&lt;script&gt;sale", "outage: ", "Naive2", "rolling origins", "mostly zero"]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+    for outside in ["http://", "https://", "url(", "@import", "NaN", "inf\""] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn the_page_of_forecasts_opens_in_a_browser_wide_and_narrow() {
+    if !browser::is_installed() {
+        return;
+    }
+    let visit = browser::visit(&[("forecasts", forecast_page(&forecast_report()))], &[1280, 390]);
+    assert_eq!(visit.seen.len(), 2);
+    for seen in &visit.seen {
+        assert!(seen.overflow <= 0 && seen.beyond.is_empty(), "{seen:#?}");
+        assert_eq!((seen.unnamed_charts, seen.flat_charts, seen.scripts, seen.handlers), (0, 0, 0, 0), "{seen:#?}");
+        assert!(seen.broken_links.is_empty() && seen.outside_links.is_empty() && seen.charts >= 20, "{seen:#?}");
+    }
 }
 
 /// Writes the pages into the directory that `PLIMSOLL_PAGES` names.

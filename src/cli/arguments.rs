@@ -155,22 +155,51 @@ pub(super) struct ForecastArguments {
     /// Threads
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: u16,
-    /// Seed; forecasting draws no random numbers, so any seed gives the same forecast
-    #[arg(long, default_value_t = 1, hide = true)]
+    /// Score the method against naive ones on rolling origins inside the data, instead of printing forecasts
+    #[arg(long)]
+    pub(super) backtest: bool,
+    /// Rolling origins
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "backtest")]
+    pub(super) origins: u32,
+    /// Distance between origins: steps (`24`) or a duration (`6h`); the horizon by default
+    #[arg(long, value_name = "STEPS|DURATION", requires = "backtest")]
+    pub(super) every: Option<String>,
+    /// Score the forecasts against what followed, in a table of the same form
+    #[arg(long, value_name = "FILE", conflicts_with = "backtest")]
+    pub(super) truth: Option<PathBuf>,
+    /// Known events: a file with `events` as in a policy
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
+    /// Keep what was learnt in this file: only newer samples are taken from the input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["backtest", "truth"])]
+    pub(super) state: Option<PathBuf>,
+    /// With `--state`, steps after which everything is fitted anew; half the horizon by default
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "state")]
+    pub(super) refresh: Option<u32>,
+    /// Seed of the bootstrap behind the scores' ranges; forecasts draw no random numbers
+    #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
     /// What to print
     #[arg(short, long, value_enum, default_value_t = ForecastFormat::Table)]
     pub(super) output: ForecastFormat,
+    /// Write to this file instead of standard output, whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Time the page is dated with, RFC 3339; the present by default
+    #[arg(long, value_name = "TIME", value_parser = instant_ms)]
+    pub(super) now: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ForecastFormat {
     /// A line a series: peak, trust, season
     Table,
-    /// `series, step|timestamp, mean, q…`
+    /// `series, step|timestamp, mean, q…`; with scores `method, measure, value, low, high`
     Csv,
     /// All of it
     Json,
+    /// One self-contained page: the fans, coverage, scores
+    Html,
 }
 
 #[derive(Debug, Args)]

@@ -1,82 +1,217 @@
 //! `plimsoll forecast`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde_json::json;
 
-use crate::domain::InputError;
 use crate::domain::forecast::Forecast;
+use crate::domain::policy::KnownEvent;
 use crate::domain::progress::{Observer, Stage};
-use crate::forecast::{self, ForecastSettings};
+use crate::domain::run::{ForecastReport, Provenance};
+use crate::domain::scores::Scoreboard;
+use crate::domain::{InputError, Series};
+use crate::forecast::score::{self, Rolling, SCORED_LEVELS, Summary};
+use crate::forecast::{self, ForecastSettings, Live, LiveSettings};
+use crate::ingest::Source;
 use crate::ingest::metrics::{Options, TableShape};
 use crate::report::document::ForecastDocument;
+use crate::report::html;
 use crate::series;
 
 use super::arguments::{ForecastArguments, ForecastFormat};
 use super::exit::{Done, Failure};
+use super::plan::command_line;
 use super::progress::Bars;
-use super::{inputs, output};
+use super::{inputs, output, scores};
 
 /// A table that counts steps is laid on an axis with a spacing of 1, so that its own numbering goes on.
 const NUMBERED: i64 = 1;
+/// Draws of the bootstrap: ranges are steady to a twentieth of their width.
+const RESAMPLES: usize = 1000;
 
 pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
-    let ForecastArguments { input, horizon, season, quantiles, lead, threads, seed: _, output: format } = arguments;
+    let bars = Bars::new();
+    let mut described = Vec::new();
+    bars.begin(Stage::Reading, None);
+    let input = read(&arguments.input, &mut described)?;
+    let truth = arguments.truth.as_ref().map(|path| read(std::slice::from_ref(path), &mut described)).transpose()?;
+    let known = arguments.events.as_deref().map(read_events).transpose()?.unwrap_or_default();
+    if !known.is_empty() && input.axis.step_ms <= NUMBERED {
+        return Err(InputError::whole("--events", "needs timestamps: the input numbers its steps").into());
+    }
+    let settings = settings(arguments)?;
+    bars.begin(Stage::Forecasting, Some(input.rows.len() as u64));
+    let tell = |done: usize, _: usize| bars.done(done as u64);
+    let board = board(arguments, &input, truth.as_ref(), &settings, &tell)?;
+    // Scores alone need no forecast of what is to come; the page shows both.
+    let forecasts = if board.is_some() && arguments.output != ForecastFormat::Html {
+        Vec::new()
+    } else {
+        let mut forecasts = match &arguments.state {
+            Some(path) => from_state(path, arguments, &input, &settings)?,
+            None => forecast::forecast_series(&input, &settings, &tell),
+        };
+        forecast::mark_events(&input, &known, None, &mut forecasts);
+        forecasts
+    };
+    drop(bars);
+    let text = match (arguments.output, &board) {
+        (ForecastFormat::Table, Some(board)) => scores::table(board),
+        (ForecastFormat::Csv, Some(board)) => scores::csv(board),
+        (ForecastFormat::Json, Some(board)) => scores::json(board),
+        (ForecastFormat::Table, None) => table(&forecasts),
+        (ForecastFormat::Csv, None) => forecast::to_csv(&forecasts),
+        (ForecastFormat::Json, None) => json_document(&forecasts),
+        (ForecastFormat::Html, _) => {
+            let now_ms = arguments.now.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
+            html::forecast_page(&ForecastReport {
+                series: input,
+                forecasts,
+                scores: board,
+                provenance: Provenance {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    command: command_line(),
+                    inputs: described,
+                    generated_at_ms: now_ms,
+                },
+            })
+        }
+    };
+    match &arguments.out {
+        Some(path) => output::write_file(path, text.as_bytes())?,
+        None => output::print(&text)?,
+    }
+    Ok(Done::Fine)
+}
+
+fn read(paths: &[std::path::PathBuf], described: &mut Vec<String>) -> Result<Series, Failure> {
+    let options = Options { table: TableShape { step_ms: NUMBERED, ..TableShape::default() }, ..Options::default() };
+    let samples = inputs::load_samples(paths, &options, described)?.unwrap_or_default();
+    if samples.is_empty() {
+        return Err(InputError::whole(paths[0].display().to_string(), "holds no measurements to forecast").into());
+    }
+    Ok(series::plain(&samples, None)?)
+}
+
+fn read_events(path: &Path) -> Result<Vec<KnownEvent>, Failure> {
+    crate::policy::parse_events(&Source::read(path)?).map_err(Failure::Input)
+}
+
+fn settings(arguments: &ForecastArguments) -> Result<ForecastSettings, Failure> {
+    let (horizon, lead) = (arguments.horizon, arguments.lead);
     if lead > horizon {
         return Err(InputError::whole("--lead", format!("is {lead} steps, beyond the horizon of {horizon}")).into());
     }
-    let bars = Bars::new();
-    bars.begin(Stage::Reading, None);
-    let samples = inputs::load_samples(
-        input,
-        &Options { table: TableShape { step_ms: NUMBERED, ..TableShape::default() }, ..Options::default() },
-        &mut Vec::new(),
-    )?
-    .unwrap_or_default();
-    if samples.is_empty() {
-        return Err(InputError::whole(input[0].display().to_string(), "holds no measurements to forecast").into());
-    }
-    bars.begin(Stage::Aligning, None);
-    let series = series::plain(&samples, None)?;
-    let mut levels = quantiles.clone();
+    let mut levels = arguments.quantiles.clone();
     levels.sort_by(f64::total_cmp);
     levels.dedup();
-    let settings = ForecastSettings {
-        horizon_steps: *horizon as usize,
-        seasons: season.as_ref().map(|s| s.iter().filter(|&&s| s > 0).map(|&s| s as usize).collect()),
+    Ok(ForecastSettings {
+        horizon_steps: horizon as usize,
+        seasons: arguments.season.as_ref().map(|s| s.iter().filter(|&&s| s > 0).map(|&s| s as usize).collect()),
         levels,
-        lead_steps: *lead as usize,
-        threads: usize::from(*threads),
+        lead_steps: lead as usize,
+        threads: usize::from(arguments.threads),
+    })
+}
+
+/// The scores, where they were asked for.
+fn board(
+    arguments: &ForecastArguments,
+    input: &Series,
+    truth: Option<&Series>,
+    settings: &ForecastSettings,
+    tell: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Option<Scoreboard>, Failure> {
+    let season = settings.seasons.as_ref().map(|seasons| seasons.iter().copied().min().unwrap_or(1));
+    let summary = Summary { season, resamples: RESAMPLES, seed: arguments.seed };
+    let board = if let (Some(truth), Some(path)) = (truth, &arguments.truth) {
+        let settings = settings.with_levels(&SCORED_LEVELS);
+        let forecasts = forecast::forecast_series(input, &settings, tell);
+        score::score_truth(input, &forecasts, truth, &path.display().to_string(), &settings, &summary)
+    } else if arguments.backtest {
+        let every_steps = every(arguments.every.as_deref(), arguments.horizon, input.axis.step_ms)?;
+        let rolling = Rolling { origins: arguments.origins as usize, every_steps };
+        score::score_rolling(input, settings, &rolling, &summary, tell)
+    } else {
+        return Ok(None);
     };
-    bars.begin(Stage::Forecasting, Some(series.rows.len() as u64));
-    let forecasts = forecast::forecast_series(&series, &settings, &|done, _| bars.done(done as u64));
-    drop(bars);
-    output::print(&match format {
-        ForecastFormat::Table => table(&forecasts),
-        ForecastFormat::Csv => forecast::to_csv(&forecasts),
-        ForecastFormat::Json => json_document(&forecasts),
-    })?;
-    Ok(Done::Fine)
+    if board.series == 0 {
+        let problem = "leaves nothing to score: no series has a varying history before, and a value after, an origin";
+        return Err(InputError::whole(if arguments.backtest { "--backtest" } else { "--truth" }, problem)
+            .hint("give longer series, a shorter horizon or fewer origins; names must be the same in both files")
+            .into());
+    }
+    Ok(Some(board))
+}
+
+/// Steps between origins, from steps or a duration that is a whole number of them.
+fn every(text: Option<&str>, horizon: u32, step_ms: i64) -> Result<usize, Failure> {
+    let Some(text) = text else { return Ok(horizon as usize) };
+    if let Some(steps) = text.parse::<usize>().ok().filter(|&steps| steps > 0) {
+        return Ok(steps);
+    }
+    let wrong = |problem: String| Failure::from(InputError::whole("--every", problem));
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| wrong(format!("found {text:?} where steps or a duration such as 6h were expected")))?;
+    let span_ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    if step_ms <= NUMBERED {
+        return Err(wrong("is a duration, but the input numbers its steps: say how many steps".to_owned()));
+    }
+    if span_ms < step_ms || span_ms % step_ms != 0 {
+        return Err(wrong(format!("is {text}, not a whole number of the input's steps of {} s", step_ms / 1000)));
+    }
+    Ok(usize::try_from(span_ms / step_ms).unwrap_or(usize::MAX))
+}
+
+/// Feeds what is new to the saved state, saves it, and forecasts from it. What can't be read is left as it is.
+fn from_state(
+    path: &Path,
+    arguments: &ForecastArguments,
+    input: &Series,
+    settings: &ForecastSettings,
+) -> Result<Vec<Forecast>, Failure> {
+    let refresh_steps = arguments.refresh.unwrap_or(arguments.horizon.div_ceil(2)) as usize;
+    let wanted = LiveSettings { forecast: settings.clone(), refresh_steps };
+    let mut live = if path.exists() {
+        let source = Source::read(path)?;
+        Live::from_json(source.text()?, &wanted).map_err(|problem| {
+            InputError::whole(&source.name, problem.to_string())
+                .hint("nothing was changed; name another file, or move this one away to begin anew")
+        })?
+    } else {
+        Live::new(input.axis.step_ms, &wanted)
+    };
+    live.feed(input).map_err(|problem| InputError::whole(path.display().to_string(), problem.to_string()))?;
+    let now_ms = live.newest_ms().unwrap_or(input.axis.start_ms);
+    live.refresh(now_ms);
+    output::write_file(path, live.to_json().as_bytes())?;
+    Ok(live.forecasts())
 }
 
 /// A line a series: the peak expected over the lead time and how the method did on the series' past.
 fn table(forecasts: &[Forecast]) -> String {
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
-    let mut text =
-        format!("{:32} {:>12} {:>12} {:>8} {:>8} {:>8}  SEASONS\n", "SERIES", "NEXT", "PEAK", "MASE", "NAIVE", "LAST");
+    let widest = forecasts.iter().map(|f| f.subject.to_string().chars().count()).max().unwrap_or(0).clamp(6, 48);
+    let mut text = format!(
+        "{:widest$} {:>12} {:>12} {:>8} {:>8} {:>8} {:>9}  SEASONS\n",
+        "SERIES", "NEXT", "PEAK", "MASE", "NAIVE", "LAST", "COVERED"
+    );
     for f in forecasts {
-        let seasons = f.trust.seasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let note = f.trust.fallback.as_deref().unwrap_or(if seasons.is_empty() { "none" } else { &seasons });
-        let name = f.subject.to_string();
-        let next = f.mean.first().copied();
-        let peak = f.peak.last().copied();
         let trust = &f.trust;
+        let seasons = trust.seasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let note = trust.fallback.as_deref().unwrap_or(if seasons.is_empty() { "none" } else { &seasons });
+        let name = f.subject.to_string();
+        // How much of the past the highest quantile held.
+        let covered =
+            trust.coverage.last().map_or_else(|| "-".to_owned(), |(_, share)| format!("{:.1} %", 100.0 * share));
         // Writing to a string can't fail.
         let _ = writeln!(
             text,
-            "{name:32} {:>12} {:>12} {:>8} {:>8} {:>8}  {note}",
-            number(next),
-            number(peak),
+            "{name:widest$} {:>12} {:>12} {:>8} {:>8} {:>8} {covered:>9}  {note}",
+            number(f.mean.first().copied()),
+            number(f.peak.last().copied()),
             number(trust.mase),
             number(trust.mase_seasonal_naive),
             number(trust.mase_last_value),

@@ -14,6 +14,7 @@ mod man;
 mod plan;
 mod policy;
 mod sample;
+mod scores;
 mod series;
 
 use std::process::ExitCode;

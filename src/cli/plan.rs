@@ -60,7 +60,7 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
 }
 
 /// The command line, words quoted where a shell would need it, so that the report says how to run it again.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
     let quoted = |word: String| {
         if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }

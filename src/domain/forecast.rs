@@ -28,6 +28,34 @@ pub struct Forecast {
     pub peak: Vec<f64>,
     /// How the method did on this series' own past.
     pub trust: Trust,
+    /// What stands out in the history, and what is known of the time ahead; in the order of their starts.
+    pub marks: Vec<Mark>,
+}
+
+/// A stretch of time that is not like the others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// What it is.
+    pub kind: MarkKind,
+    /// Its start, milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// Its end, at least the start; not part of it.
+    pub end_ms: i64,
+}
+
+/// What a [`Mark`] stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MarkKind {
+    /// Far from its surroundings, and not with a season.
+    Spike,
+    /// Next to nothing where something usually comes.
+    Outage,
+    /// A lasting change of level, marked where it begins.
+    LevelShift,
+    /// A known event of this name.
+    Event(String),
 }
 
 impl Forecast {
@@ -93,6 +121,9 @@ pub struct Trust {
     pub coverage: Vec<(f64, f64)>,
     /// The same for the peak over the lead time.
     pub peak_coverage: Vec<(f64, f64)>,
+    /// Whether the forecast is the pooled model's, learnt from other series: this one is too new for one of its own.
+    #[serde(default)]
+    pub borrowed: bool,
     /// Why the forecast is plainer than usual, if it is: too short, constant, mostly zero.
     pub fallback: Option<String>,
 }

@@ -25,6 +25,7 @@ pub mod resources;
 pub mod rules;
 pub mod run;
 pub mod samples;
+pub mod scores;
 pub mod series;
 pub mod snapshot;
 pub mod steps;

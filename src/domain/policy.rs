@@ -54,6 +54,8 @@ pub struct Policy {
     pub planning: Planning,
     /// Which metric means what.
     pub metrics: MetricMapping,
+    /// Holidays, sales and whatever else is known to change demand.
+    pub events: Vec<KnownEvent>,
     /// Where each field stands: `targets.web.maxReplicas` → line and column.
     pub places: BTreeMap<String, Place>,
 }
@@ -64,6 +66,31 @@ impl Policy {
     pub fn target_for(&self, workload: &super::snapshot::Workload) -> Option<&Target> {
         self.targets.iter().find(|t| t.selects.matches(workload))
     }
+}
+
+/// Something that is known to change demand: a holiday, a sale, a load test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownEvent {
+    /// Name, unique in its list; the report's marks carry it.
+    pub name: String,
+    /// When, as (start, end) in milliseconds since the Unix epoch; the end is not part of it.
+    pub spans: Vec<(i64, i64)>,
+    /// Whether the spans come again.
+    pub repeats: Option<Repeat>,
+    /// Which workloads; a series with a name of its own is meant by its name.
+    pub selects: WorkloadSelector,
+}
+
+/// How often an event comes again, by the calendar in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Repeat {
+    /// Every seven days.
+    Weekly,
+    /// On the same day of each month that has it.
+    Monthly,
+    /// On the same day of each year that has it.
+    Yearly,
 }
 
 /// Wishes and bounds for a group of workloads.

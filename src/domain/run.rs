@@ -6,6 +6,7 @@ use super::menu::Menu;
 use super::orchestration::Orchestration;
 use super::plan::Plan;
 use super::policy::Policy;
+use super::scores::Scoreboard;
 use super::series::Series;
 use super::snapshot::Snapshot;
 use super::steps::Steps;
@@ -31,6 +32,19 @@ pub struct Run {
     pub plan: Plan,
     /// How to get there.
     pub steps: Steps,
+    /// How to run it again.
+    pub provenance: Provenance,
+}
+
+/// Forecasts of series, and what they were made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecastReport {
+    /// The past.
+    pub series: Series,
+    /// One a row.
+    pub forecasts: Vec<Forecast>,
+    /// How such forecasts did, where that was asked.
+    pub scores: Option<Scoreboard>,
     /// How to run it again.
     pub provenance: Provenance,
 }

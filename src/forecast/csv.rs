@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::is_numbered;
-use crate::domain::{Forecast, Signal};
+use crate::domain::{Forecast, Signal, Subject};
 
 /// One line a series and step: `series,step|timestamp,mean,q0.025,…`. Steps continue the input's numbering; instants are
 /// RFC 3339 in UTC. A signal other than a plain value is part of the series' name (`shop/api:cpuCores`), so that no two
@@ -21,7 +21,7 @@ pub fn to_csv(forecasts: &[Forecast]) -> String {
     }
     out.push('\n');
     for forecast in forecasts {
-        let name = quoted(&name(forecast));
+        let name = quoted(&name(&forecast.subject, forecast.signal));
         for (h, mean) in forecast.mean.iter().enumerate() {
             let at_ms = forecast.start_ms + forecast.step_ms * i64::try_from(h).unwrap_or(i64::MAX);
             let _ = write!(out, "{name},{},{mean}", instant(at_ms, numbered));
@@ -42,16 +42,17 @@ fn instant(at_ms: i64, numbered: bool) -> String {
     }
 }
 
-fn name(forecast: &Forecast) -> String {
-    if forecast.signal == Signal::Value {
-        return forecast.subject.to_string();
+/// The name of a series in tables.
+pub(super) fn name(subject: &Subject, signal: Signal) -> String {
+    if signal == Signal::Value {
+        return subject.to_string();
     }
-    let signal = serde_json::to_value(forecast.signal).ok();
-    format!("{}:{}", forecast.subject, signal.as_ref().and_then(|s| s.as_str()).unwrap_or_default())
+    let word = serde_json::to_value(signal).ok();
+    format!("{subject}:{}", word.as_ref().and_then(|s| s.as_str()).unwrap_or_default())
 }
 
 /// RFC 4180: a field with a comma, a quote or a line break stands in quotes, quotes doubled.
-fn quoted(field: &str) -> String {
+pub(super) fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
@@ -64,7 +65,6 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::domain::Subject;
     use crate::domain::forecast::Trust;
 
     fn forecast(step_ms: i64) -> Forecast {
@@ -79,6 +79,7 @@ mod tests {
             lead_steps: 1,
             peak: vec![1.0, 1.5],
             trust: Trust::default(),
+            marks: Vec::new(),
         }
     }
 

@@ -2,17 +2,24 @@
 
 mod backtest;
 mod csv;
+pub mod events;
+pub mod live;
+pub mod score;
 
 use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Study};
 use rayon::prelude::*;
 
-use crate::domain::forecast::Trust;
+use crate::domain::forecast::{Mark, MarkKind, Trust};
+use crate::domain::policy::KnownEvent;
 use crate::domain::series::SeriesRow;
-use crate::domain::{Axis, Forecast, Series, Subject};
+use crate::domain::{Axis, Forecast, Series, Snapshot, Subject};
 
 pub use backtest::{Backtest, backtest};
 pub use csv::to_csv;
+pub use live::{Live, LiveSettings};
 
+/// How the mathematics words a forecast that is the pooled regression's.
+const BORROWED: &str = "borrowed from the pooled regression";
 /// Milliseconds of a day and of a week: the seasons looked for where none is declared.
 const DAY_MS: i64 = 86_400_000;
 const WEEK_MS: i64 = 7 * DAY_MS;
@@ -33,6 +40,19 @@ pub struct ForecastSettings {
 }
 
 impl ForecastSettings {
+    /// The same with further levels.
+    #[must_use]
+    pub fn with_levels(&self, more: &[f64]) -> Self {
+        let mut levels = Self { levels: [&self.levels[..], more].concat(), ..self.clone() };
+        levels.levels = levels.rising_levels();
+        levels
+    }
+
+    /// The levels as forecasts have them: rising, each once.
+    fn rising_levels(&self) -> Vec<f64> {
+        Settings { levels: self.levels.clone(), ..Settings::default() }.levels()
+    }
+
     fn for_models(&self, axis: &Axis) -> Settings {
         let seasons = match &self.seasons {
             Some(seasons) => Seasons::Declared(seasons.clone()),
@@ -72,12 +92,22 @@ pub fn forecast_series(
     settings: &ForecastSettings,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Forecast> {
+    let rows: Vec<usize> = (0..series.rows.len()).collect();
+    outcomes_of(series, &rows, &histories(series), settings, progress)
+}
+
+/// Forecasts of these rows from these histories, which begin where the axis does.
+fn outcomes_of(
+    series: &Series,
+    rows: &[usize],
+    histories: &[Vec<f64>],
+    settings: &ForecastSettings,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Vec<Forecast> {
     let models = settings.for_models(&series.axis);
-    let histories: Vec<Vec<f64>> =
-        series.rows.iter().zip(series.values.rows()).map(|(row, values)| history(row, &values.to_vec())).collect();
     let done = std::sync::atomic::AtomicUsize::new(0);
     let run = || {
-        let pooled = Pooled::over(&histories, &models);
+        let pooled = Pooled::over(histories, &models);
         let studies: Vec<Study> = histories
             .par_iter()
             .map(|history| {
@@ -95,8 +125,31 @@ pub fn forecast_series(
         // No threads to be had: the shared pool does.
         Err(_) => run(),
     };
-    let each = series.rows.iter().zip(&histories).zip(outcomes);
-    each.map(|((row, history), outcome)| to_forecast(row, history.len(), outcome, &series.axis, &models)).collect()
+    let each = rows.iter().zip(histories).zip(outcomes);
+    each.map(|((&row, history), outcome)| to_forecast(&series.rows[row], history.len(), outcome, &series.axis, &models))
+        .collect()
+}
+
+/// What each row is forecast from.
+fn histories(series: &Series) -> Vec<Vec<f64>> {
+    series.rows.iter().zip(series.values.rows()).map(|(row, values)| history(row, &values.to_vec())).collect()
+}
+
+/// Marks what the events cover of each history and of the time ahead.
+pub fn mark_events(series: &Series, known: &[KnownEvent], snapshot: Option<&Snapshot>, forecasts: &mut [Forecast]) {
+    for forecast in forecasts {
+        let end_ms = forecast.start_ms + forecast.step_ms * i64::try_from(forecast.horizon()).unwrap_or(i64::MAX);
+        let concerned = known.iter().filter(|event| events::concerns(event, &forecast.subject, snapshot));
+        for event in concerned {
+            let spans = events::spans(event, series.axis.start_ms, end_ms).into_iter();
+            forecast.marks.extend(spans.map(|(start_ms, end_ms)| Mark {
+                kind: MarkKind::Event(event.name.clone()),
+                start_ms,
+                end_ms,
+            }));
+        }
+        forecast.marks.sort_by_key(|mark| (mark.start_ms, mark.end_ms));
+    }
 }
 
 fn history(row: &SeriesRow, values: &[f64]) -> Vec<f64> {
@@ -128,8 +181,10 @@ fn to_forecast(row: &SeriesRow, steps_before: usize, outcome: Outcome, axis: &Ax
             mase_last_value: outcome.mase_last_value,
             coverage: outcome.coverage,
             peak_coverage: outcome.peak_coverage,
+            borrowed: outcome.fallback.as_deref().is_some_and(|why| why.contains(BORROWED)),
             fallback: outcome.fallback,
         },
+        marks: Vec::new(),
     }
 }
 

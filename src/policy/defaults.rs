@@ -30,6 +30,7 @@ pub fn default_policy() -> Policy {
         costs: costs(),
         planning: planning(),
         metrics: default_mapping(),
+        events: Vec::new(),
         places: BTreeMap::new(),
     }
 }

@@ -7,6 +7,7 @@
 mod built_in;
 mod check;
 pub mod defaults;
+mod events;
 mod metrics;
 mod read;
 mod target;
@@ -16,5 +17,6 @@ mod tests;
 pub use built_in::{BUILT_IN, BuiltIn, SCHEMA, built_in};
 pub use check::{Report, check};
 pub use defaults::default_policy;
+pub use events::parse_events;
 pub use metrics::default_mapping;
 pub use read::{parse, parse_all};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::target::read_targets;
-use super::{defaults, metrics};
+use super::{defaults, events, metrics};
 use crate::domain::policy::{Costs, DisruptionLimits, Mode, Planning, Policy};
 use crate::domain::{InputError, Location};
 use crate::ingest::Source;
@@ -78,6 +78,7 @@ fn read_spec(fields: &mut Fields<'_>) -> Policy {
         costs: fields.mapping("costs", read_costs).unwrap_or_else(defaults::costs),
         planning: fields.mapping("planning", read_planning).unwrap_or_else(defaults::planning),
         metrics: fields.mapping("metrics", metrics::mapping).unwrap_or_else(metrics::default_mapping),
+        events: events::read_events(fields),
         places: BTreeMap::new(),
     }
 }

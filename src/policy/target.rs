@@ -87,7 +87,7 @@ fn read_target(fields: &mut Fields<'_>) -> Option<Target> {
     })
 }
 
-fn read_selector(fields: &mut Fields<'_>) -> WorkloadSelector {
+pub(super) fn read_selector(fields: &mut Fields<'_>) -> WorkloadSelector {
     WorkloadSelector {
         namespaces: fields.texts("namespaces").unwrap_or_default(),
         kinds: fields.texts("kinds").unwrap_or_default(),

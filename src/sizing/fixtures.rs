@@ -60,6 +60,7 @@ pub(crate) fn policy(target: Target) -> Policy {
             estimate_per_gpu_hour: 1.0,
         },
         metrics: MetricMapping::default(),
+        events: Vec::new(),
         places: BTreeMap::new(),
     }
 }

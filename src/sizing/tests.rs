@@ -55,6 +55,7 @@ fn forecast(signal: Signal, peak: [f64; 5]) -> Forecast {
         lead_steps: 5,
         peak: peak.to_vec(),
         trust: Trust { observations: 1000, ..Trust::default() },
+        marks: Vec::new(),
     }
 }
 

@@ -249,8 +249,10 @@ fn forecast(spec: &Spec, signal: Signal, index: usize) -> Forecast {
             mase_last_value: Some(1.6),
             coverage: LEVELS.iter().map(|&l| (l, (l + 0.02 * ((index % 5) as f64 - 2.2)).clamp(0.0, 1.0))).collect(),
             peak_coverage: vec![(0.95, 0.94)],
+            borrowed: index == 8,
             fallback: (index == 7).then(|| "mostly zero".to_owned()),
         },
+        marks: Vec::new(),
     }
 }
 
@@ -436,6 +438,7 @@ fn policy() -> Policy {
             estimate_per_gpu_hour: 1.0,
         },
         metrics: MetricMapping::default(),
+        events: Vec::new(),
         places: BTreeMap::new(),
     }
 }

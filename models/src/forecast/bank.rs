@@ -122,10 +122,11 @@ pub(crate) fn bounds(seen: &[f64]) -> (f64, f64) {
     (if low > 0.0 { 0.2 * low } else { low - 2.0 * room }, high + 2.0 * room)
 }
 
-/// Regressions on levels and logs, raw and differenced by each season, on each lag set.
-pub(crate) fn regressions(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec<Member> {
+/// Regressions on levels and logs, raw and differenced by each season, on each lag set or the one named.
+pub(crate) fn regressions(values: &[f64], seasons: &[usize], windows: &Windows, only: Option<&str>) -> Vec<Member> {
     let first_cut = windows.cuts[0];
-    let sets = lag_sets(seasons, first_cut);
+    let mut sets = lag_sets(seasons, first_cut);
+    sets.retain(|set| only.is_none_or(|only| set.name == only));
     let plan = GramPlan::new(&sets);
     let day = seasons.first().copied().unwrap_or(1);
     let near_sets: Vec<LagSet> = {
@@ -171,7 +172,7 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     fn run(&self, sets: &[LagSet], plan: &GramPlan, season: usize, name: &str, members: &mut Vec<Member>) {
-        let Windows { cuts, list, horizon } = self.windows;
+        let Windows { cuts, list, horizon, .. } = self.windows;
         let differenced: Vec<f64>;
         let z = if season == 0 {
             self.z

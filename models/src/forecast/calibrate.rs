@@ -13,8 +13,13 @@ use super::outcome::FiniteOr;
 
 /// Windows that the fleet's shape counts for against a series' own.
 const FLEET_WINDOWS: f64 = 20.0;
+
 /// Windows that the prior shape counts for.
 const PRIOR_WINDOWS: f64 = 6.0;
+/// Independent errors that a window counts for in the finite-sample correction: those of neighbouring steps are alike,
+/// but not the same. At 1, p95 a day ahead covered 98 % of held-out windows of the traces; at 10, a point too little.
+const DRAWS_PER_WINDOW: f64 = 5.0;
+
 /// Degrees of freedom of the prior shape: with 4 its mean absolute value is exactly 1, as studentised errors have it,
 /// and its tails are as heavy as those of loads.
 const PRIOR_FREEDOM: f64 = 4.0;
@@ -38,6 +43,8 @@ impl Errors {
     pub(crate) fn new(residuals: &[f64], steps: usize, blocks: &[usize], independent: f64, floor: f64) -> Self {
         let count = blocks.iter().max().map_or(0, |last| last + 1);
         let scale = scales(residuals, steps, blocks, None, floor);
+        // A block may err where all others were right; its errors are then large, not infinite.
+        let floor = (LEAST_SHARE * super::scores::mean(residuals.iter().map(|r| r.abs())).unwrap_or(0.0)).max(floor);
         let mut studentised = vec![Vec::new(); count];
         for (block, out) in studentised.iter_mut().enumerate() {
             // With one block nothing else is left to measure by.
@@ -165,7 +172,7 @@ pub(crate) fn prior(level: f64) -> f64 {
 /// counts independent windows, not points. `None` without errors.
 fn empirical(sorted: &[f64], windows: f64, level: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
-    let level = 0.5 + (level - 0.5) * (1.0 + 1.0 / windows.max(1.0));
+    let level = 0.5 + (level - 0.5) * (1.0 + 1.0 / (windows * DRAWS_PER_WINDOW).max(1.0));
     let place = (level * sorted.len() as f64 - 0.5).clamp(0.0, last as f64);
     let low = place.floor() as usize;
     let share = place - low as f64;

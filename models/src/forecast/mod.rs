@@ -16,6 +16,7 @@
 
 mod bank;
 mod calibrate;
+mod coarse;
 mod combine;
 mod outcome;
 mod pooled;

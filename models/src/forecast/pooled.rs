@@ -2,7 +2,7 @@
 
 use super::bank::{Member, bounds};
 use super::prepare::Prepared;
-use super::regression::{Fit, Gram, GramPlan, LagSet, grams, iterate};
+use super::regression::{Dense, Fit, LagSet, Running, iterate, running_products, running_sums};
 use super::study::{windows_of, with_weeks};
 use super::windows::Windows;
 use super::{Seasons, Settings};
@@ -25,8 +25,11 @@ pub struct Pooled {
 struct Reach {
     name: &'static str,
     lags: Vec<usize>,
-    /// `fits[o]` saw nothing of the last `o` blocks.
-    fits: Vec<Fit>,
+    /// Saw everything.
+    whole: Fit,
+    /// Saw nothing of what the rolling origins test: one fit serves all of them, for leaving out a block more or less
+    /// of each series changes little in a fleet.
+    tested: Fit,
 }
 
 /// A history in the pooled regression's scale.
@@ -101,32 +104,34 @@ impl Pooled {
     /// there is no season or nothing to fit.
     pub(crate) fn fit(histories: &[(&[f64], &Windows)], seasons: &[usize], origins: usize) -> Option<Self> {
         let season = *seasons.first()?;
-        let usable: Vec<_> = histories.iter().filter(|(_, windows)| windows.origins() == origins).collect();
+        let usable: Vec<_> = histories.iter().filter(|(_, windows)| windows.origins() >= origins).collect();
         let stride = usable.len().div_ceil(MOST_HISTORIES).max(1);
         let sets = reaches(seasons);
-        let mut totals: Vec<Vec<Option<Gram>>> = vec![vec![None; origins + 1]; sets.len()];
-        let plan = GramPlan::new(&sets);
+        let mut sums: Vec<[Dense; 2]> = sets.iter().map(|set| [(); 2].map(|()| Dense::new(set.longest()))).collect();
+        let mut running = Running::new();
         for (values, windows) in usable.into_iter().step_by(stride) {
-            let Some(scaled) = Scaled::new(values, season, windows.cuts[0]) else { continue };
-            for (total, by_cut) in totals.iter_mut().zip(grams(&scaled.z, &windows.cuts, &sets, &plan)) {
-                for (total, gram) in total.iter_mut().zip(by_cut).filter(|(_, gram)| gram.rows >= 1.0) {
-                    match total {
-                        None => *total = Some(gram),
-                        Some(total) => total.add(&gram),
-                    }
+            let ends = [windows.cuts[0], values.len()];
+            let Some(scaled) = Scaled::new(values, season, ends[0]) else { continue };
+            let totals = running_sums(&scaled.z);
+            for (dense, end) in sums.iter_mut().flat_map(|both| both.iter_mut().zip(ends)) {
+                dense.add_sums(&totals, end);
+            }
+            for first in (0..=sets.iter().map(LagSet::longest).max().unwrap_or(0)).step_by(Dense::STRIDE) {
+                running_products(&scaled.z, first, &mut running);
+                for (dense, end) in sums.iter_mut().flat_map(|both| both.iter_mut().zip(ends)) {
+                    dense.add_products(&running, first, end);
                 }
             }
         }
         let reaches: Vec<Reach> = sets
             .into_iter()
-            .zip(totals)
-            .filter_map(|(set, totals)| {
-                let fits: Option<Vec<Fit>> = totals
-                    .iter()
-                    .rev()
-                    .map(|gram| gram.as_ref().filter(|g| g.rows > 2.0 * set.lags.len() as f64)?.solve(set.penalty))
-                    .collect();
-                Some(Reach { name: set.name, lags: set.lags, fits: fits? })
+            .zip(sums)
+            .filter_map(|(set, [tested, whole])| {
+                let fit = |dense: Dense| {
+                    let gram = dense.gram();
+                    (gram.rows > 2.0 * set.lags.len() as f64).then(|| gram.solve(set.penalty))?
+                };
+                Some(Reach { name: set.name, tested: fit(tested)?, whole: fit(whole)?, lags: set.lags })
             })
             .collect();
         (!reaches.is_empty()).then_some(Self { season, reaches })
@@ -138,12 +143,12 @@ impl Pooled {
         let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| bounds(&values[..cut])).collect();
         self.reaches
             .iter()
-            .filter(|reach| windows.cuts[0] >= reach.lags.len() && windows.origins() < reach.fits.len())
+            .filter(|reach| windows.cuts[0] >= reach.lags.len())
             .map(|reach| {
                 let longest = reach.lags.len();
                 let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
                 for window in &windows.list {
-                    let fit = &reach.fits[windows.origins() - window.cut];
+                    let fit = if window.cut == windows.origins() { &reach.whole } else { &reach.tested };
                     let (low, high) = limits[window.cut];
                     let past = &scaled.z[window.start - longest..window.start];
                     let path = iterate(past, &reach.lags, fit, windows.horizon, (-1e6, 1e6));

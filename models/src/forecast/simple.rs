@@ -12,11 +12,47 @@ pub(crate) fn seasonal_naive(values: &[f64], season: usize, windows: &Windows) -
     })
 }
 
+/// Repeats the last of the longest season, moved by how the steps before the start stand against those one season
+/// earlier; of that shift half is left after each of the shortest season. Two members: by the last step alone, and by
+/// the last of the shortest season; of ratios where all values are positive, of differences else. None where the history
+/// is long enough to learn a longer season properly.
+pub(crate) fn moved(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec<Member> {
+    let (Some(&short), Some(&long)) = (seasons.first(), seasons.last()) else { return Vec::new() };
+    let positive = values.iter().all(|&v| v > 0.0);
+    let bent: Vec<f64> = if positive { values.iter().map(|v| v.ln()).collect() } else { values.to_vec() };
+    let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| super::bank::bounds(&values[..cut])).collect();
+    [("step", 1, KEPT_OF_STEP), ("season", short, KEPT_OF_SEASON)]
+        .into_iter()
+        .filter(|_| windows.cuts[0] > long && (short == long || windows.cuts[0] < 2 * long))
+        .map(|(name, reach, kept)| {
+            let kept = f64::powf(kept, 1.0 / short as f64);
+            let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
+            for window in &windows.list {
+                let start = window.start;
+                let reach = reach.min(start - long);
+                let differences = (start - reach..start).map(|t| bent[t] - bent[t - long]);
+                let mut shift = differences.sum::<f64>() / reach as f64;
+                let (low, high) = limits[window.cut];
+                paths.extend((0..windows.horizon).map(|h| {
+                    shift *= kept;
+                    let value = bent[start - long + h % long] + shift;
+                    (if positive { value.clamp(-600.0, 600.0).exp() } else { value }).clamp(low, high)
+                }));
+            }
+            Member { name: format!("naive {long} moved by {name}"), paths }
+        })
+        .collect()
+}
+
 /// Repeats the last value.
 pub(crate) fn last_value(values: &[f64], windows: &Windows) -> Member {
     let last = seasonal_naive(values, 1, windows);
     Member { name: "last value".to_owned(), ..last }
 }
+
+/// Shares of a shift that are left after the shortest season.
+const KEPT_OF_STEP: f64 = 0.1;
+const KEPT_OF_SEASON: f64 = 0.5;
 
 /// Smoothing weights tried for the level; the best one step ahead inside the fit is kept.
 const LEVEL_WEIGHTS: [f64; 5] = [0.02, 0.1, 0.25, 0.5, 0.8];
@@ -99,7 +135,7 @@ mod tests {
     use super::*;
 
     fn windows(len: usize) -> Windows {
-        Windows::new(len, 4, 1, len / 2, 4)
+        Windows::new(len, 4, 1, len / 2, 4, 1)
     }
 
     fn forecast(member: &Member) -> &[f64] {

@@ -29,10 +29,17 @@ const MOST_SEARCHED: usize = 4096;
 #[derive(Debug, Clone)]
 struct State {
     level: f64,
-    /// One ring a season: the value of step t is at t mod season.
-    rings: Vec<Vec<f64>>,
+    /// One ring a season; where there is one season, the second ring is a single 0.
+    rings: [Vec<f64>; 2],
+    /// Where each ring stands.
+    phases: [usize; 2],
     error: f64,
     now: usize,
+}
+
+/// The next place of a ring: a comparison, where a remainder would be the dearest part of an update.
+fn next(phase: usize, len: usize) -> usize {
+    if phase + 1 == len { 0 } else { phase + 1 }
 }
 
 impl State {
@@ -42,8 +49,8 @@ impl State {
         let span = seasons.last().map_or(1, |s| (2 * s).min(z.len() / 2 / s * s).max(*s)).min(z.len());
         let level = z[..span].iter().sum::<f64>() / span.max(1) as f64;
         let mut rest: Vec<f64> = z[..span].iter().map(|v| v - level).collect();
-        let mut rings = Vec::new();
-        for &season in seasons {
+        let mut rings = [vec![0.0], vec![0.0]];
+        for (kept, &season) in rings.iter_mut().zip(seasons) {
             let mut ring = vec![0.0; season];
             let mut counts = vec![0.0_f64; season];
             for (t, v) in rest.iter().enumerate() {
@@ -52,48 +59,55 @@ impl State {
             }
             ring.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= count.max(1.0));
             rest.iter_mut().enumerate().for_each(|(t, v)| *v -= ring[t % season]);
-            rings.push(ring);
+            *kept = ring;
         }
-        Self { level, rings, error: 0.0, now: 0 }
+        Self { level, rings, phases: [0; 2], error: 0.0, now: 0 }
     }
 
-    /// Takes the next value; returns the error one step ahead.
-    fn update(&mut self, value: f64, weights: &Weights) -> f64 {
-        let now = self.now;
-        let fitted = self.level + self.rings.iter().map(|ring| ring[now % ring.len()]).sum::<f64>();
+    /// Takes the next value.
+    fn update(&mut self, value: f64, weights: &Weights) {
+        let [first, second] = &mut self.rings;
+        let [i, j] = self.phases;
+        let fitted = self.level + first[i] + second[j];
         let surprise = value - fitted - weights.error * self.error;
         self.error = value - fitted;
         self.level += weights.level * surprise;
-        for (ring, weight) in self.rings.iter_mut().zip(weights.seasons) {
-            let len = ring.len();
-            ring[now % len] += weight * surprise;
-        }
+        first[i] += weights.seasons[0] * surprise;
+        second[j] += weights.seasons[1] * surprise;
+        self.phases = [next(i, first.len()), next(j, second.len())];
         self.now += 1;
-        surprise
+    }
+
+    /// Sees each value of the forecast in turn.
+    fn look_ahead(&self, weights: &Weights, steps: usize, mut see: impl FnMut(f64)) {
+        let [first, second] = &self.rings;
+        let [mut i, mut j] = self.phases;
+        let mut error = self.error;
+        for _ in 0..steps {
+            error *= weights.error;
+            see(self.level + (first[i] + second[j]) + error);
+            (i, j) = (next(i, first.len()), next(j, second.len()));
+        }
     }
 
     /// Summed absolute error of the forecast of `truth`, without writing the path down.
     fn absolute_error(&self, truth: &[f64], weights: &Weights) -> f64 {
-        let mut error = self.error;
+        let mut rest = truth.iter();
         let mut sum = 0.0;
-        for (h, value) in truth.iter().enumerate() {
-            error *= weights.error;
-            let seasonal: f64 = self.rings.iter().map(|ring| ring[(self.now + h) % ring.len()]).sum();
-            sum += (value - self.level - seasonal - error).abs();
-        }
+        self.look_ahead(weights, truth.len(), |value| sum += rest.next().map_or(0.0, |y| (y - value).abs()));
         sum
     }
 
     fn forecast(&self, horizon: usize, weights: &Weights) -> Vec<f64> {
-        let mut error = self.error;
-        (0..horizon)
-            .map(|h| {
-                error *= weights.error;
-                let seasonal: f64 = self.rings.iter().map(|ring| ring[(self.now + h) % ring.len()]).sum();
-                self.level + seasonal + error
-            })
-            .collect()
+        let mut path = Vec::with_capacity(horizon);
+        self.look_ahead(weights, horizon, |value| path.push(value));
+        path
     }
+}
+
+/// The weights a search begins with.
+fn usual(seasons: &[usize]) -> Weights {
+    Weights { seasons: [START.seasons[0], if seasons.len() > 1 { START.seasons[1] } else { 0.0 }], ..START }
 }
 
 /// Weights that erred least over the horizon from starts in the second half of `fit`, by one round of trying each in
@@ -102,21 +116,27 @@ fn best_weights(fit: &[f64], seasons: &[usize], horizon: usize) -> Weights {
     let initial = State::initial(fit, seasons);
     let first = fit.len() / 2;
     let stride = (horizon / 2).max(fit.len() / 32).max(1);
-    let loss = |weights: &Weights| {
+    // Gives up, with what it has, once beyond `enough`.
+    let loss = |weights: &Weights, enough: f64| {
         let mut state = initial.clone();
         let mut sum = 0.0;
-        for (t, &value) in fit.iter().enumerate() {
-            if t >= first && t % stride == 0 && t + horizon <= fit.len() {
-                sum += state.absolute_error(&fit[t..t + horizon], weights);
+        let mut now = 0;
+        for start in (0..fit.len()).step_by(stride).filter(|&t| t >= first && t + horizon <= fit.len()) {
+            fit[now..start].iter().for_each(|&value| state.update(value, weights));
+            now = start;
+            sum += state.absolute_error(&fit[start..start + horizon], weights);
+            if sum >= enough {
+                break;
             }
-            state.update(value, weights);
         }
         if sum.is_finite() { sum } else { f64::INFINITY }
     };
-    let mut best = (loss(&START), START);
+    let start =
+        Weights { seasons: [START.seasons[0], if seasons.len() > 1 { START.seasons[1] } else { 0.0 }], ..START };
+    let mut best = (loss(&start, f64::INFINITY), start);
     let attempt = |best: &mut (f64, Weights), weights: Weights| {
         if weights != best.1 {
-            let loss = loss(&weights);
+            let loss = loss(&weights, best.0);
             if loss < best.0 {
                 *best = (loss, weights);
             }
@@ -146,7 +166,7 @@ fn best_weights(fit: &[f64], seasons: &[usize], horizon: usize) -> Weights {
 /// The members: on levels, and on logs where all values are positive. None without a season.
 pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec<Member> {
     let first_cut = windows.cuts[0];
-    let seasons: Vec<usize> = seasons.iter().copied().take(2).filter(|s| first_cut >= 2 * s).collect();
+    let seasons: Vec<usize> = seasons.iter().copied().take(2).filter(|s| first_cut >= s + s / 8).collect();
     if seasons.is_empty() {
         return Vec::new();
     }
@@ -161,7 +181,8 @@ pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> V
         let scaling = Scaling::of(values, logs);
         let z: Vec<f64> = values.iter().map(|&v| scaling.bend(v)).collect();
         for seasons in &variants {
-            let weights = best_weights(&z[..first_cut], seasons, windows.horizon);
+            let known = seasons.iter().all(|s| first_cut >= 2 * s);
+            let weights = if known { best_weights(&z[..first_cut], seasons, windows.horizon) } else { usual(seasons) };
             let mut state = State::initial(&z[..first_cut], seasons);
             let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
             for window in &windows.list {
@@ -191,7 +212,7 @@ mod tests {
     #[test]
     fn a_day_within_a_week_is_continued() {
         let values: Vec<f64> = (0..1008).map(load).collect();
-        let windows = Windows::new(1008, 48, 1, 500, 48);
+        let windows = Windows::new(1008, 48, 1, 500, 48, 1);
         let members = members(&values, &[24, 168], &windows);
         assert_eq!(members.len(), 6);
         let both = &members[0].paths[members[0].paths.len() - 48..];

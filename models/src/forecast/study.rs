@@ -11,7 +11,7 @@ use super::prepare::Prepared;
 use super::scores::{mae, seasonal_scale};
 use super::simple;
 use super::windows::Windows;
-use super::{Seasons, Settings, seasons, smoothing};
+use super::{Seasons, Settings, coarse, seasons, smoothing};
 
 /// Share of zeros from which the intermittent model takes part.
 const MOSTLY_ZERO: f64 = 0.3;
@@ -68,11 +68,20 @@ pub(crate) fn with_weeks(declared: &[usize]) -> Vec<usize> {
     seasons
 }
 
-/// The windows a history of this length is tested at.
+/// Steps of history that bring one rolling origin: from there on its solves cost less than the sums over the history do.
+const STEPS_PER_ORIGIN: usize = 500;
+/// Origins beyond this change little.
+const MOST_ORIGINS: usize = 8;
+
+/// The windows a history of this length is tested at. A long history is tested at more origins than asked for, on up to
+/// two thirds of it: three days say little of what a p99 should be.
 pub(crate) fn windows_of(len: usize, seasons: &[usize], settings: &Settings) -> Windows {
+    let horizon = settings.horizon.max(1);
     let needed = seasons.first().map_or(LEAST_FIT, |s| (2 * s + 2).max(LEAST_FIT));
-    let shortest_block = seasons.first().copied().unwrap_or(1).max(settings.horizon).min(len / 8);
-    Windows::new(len, settings.horizon.max(1), settings.origins, needed, shortest_block)
+    let shortest_block = seasons.first().copied().unwrap_or(1).max(horizon).min(len / 8);
+    let affordable = (len / STEPS_PER_ORIGIN).min(MOST_ORIGINS).min(2 * len / (3 * shortest_block.max(horizon)));
+    let origins = settings.origins.max(affordable);
+    Windows::new(len, horizon, origins, needed, shortest_block, coarse::grain(seasons, horizon))
 }
 
 impl Study {
@@ -95,12 +104,14 @@ impl Study {
         let mut members = vec![simple::last_value(values, &windows)];
         members.extend(seasons.iter().map(|&season| simple::seasonal_naive(values, season, &windows)));
         let plain: Vec<usize> = (0..members.len()).collect();
+        members.extend(simple::moved(values, &seasons, &windows));
         members.extend(simple::smoothed(values, &windows));
         if prepared.zeros > MOSTLY_ZERO {
             members.push(simple::intermittent(values, &windows));
         }
         members.extend(smoothing::members(values, &seasons, &windows));
-        members.extend(bank::regressions(values, &seasons, &windows));
+        members.extend(bank::regressions(values, &seasons, &windows, None));
+        members.extend(coarse::members(values, &seasons, &windows));
         members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, &windows)));
 
         let scale = seasonal_scale(&prepared.measured, seasons.first().copied().unwrap_or(1))
@@ -249,7 +260,7 @@ fn plain(
     lead: usize,
     pooled: Option<&Pooled>,
 ) -> Study {
-    let only = Windows::new(prepared.len(), windows.horizon, 0, 0, 0);
+    let only = Windows::new(prepared.len(), windows.horizon, 0, 0, 0, 1);
     let values = &prepared.clean;
     let constant = prepared.constant();
     let borrowed = pooled.filter(|_| !constant).and_then(|p| p.members(values, &only).pop());

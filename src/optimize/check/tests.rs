@@ -209,6 +209,7 @@ fn policy() -> Policy {
             estimate_per_gpu_hour: 1.0,
         },
         metrics: MetricMapping::default(),
+        events: Vec::new(),
         places: BTreeMap::new(),
     }
 }

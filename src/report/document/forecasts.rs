@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::from_run::{rounded, significant_digits};
-use crate::domain::forecast::Trust;
+use crate::domain::forecast::{MarkKind, Trust};
 use crate::domain::{Forecast, Signal};
 use crate::format;
 
@@ -27,6 +27,21 @@ pub struct ForecastDocument {
     pub peak: Vec<PeakQuantile>,
     /// How the method did on the series' own past.
     pub trust: Trust,
+    /// Spikes, outages, shifts of level and known events.
+    #[serde(default)]
+    pub marks: Vec<MarkDocument>,
+}
+
+/// A stretch of time that is not like the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkDocument {
+    /// `spike`, `outage`, `levelShift` or `event` with its name.
+    pub kind: MarkKind,
+    /// Its start, RFC 3339.
+    pub start: String,
+    /// Its end, RFC 3339; not part of it.
+    pub end: String,
 }
 
 /// One quantile of a peak.
@@ -55,6 +70,15 @@ impl From<&Forecast> for ForecastDocument {
             lead_seconds: step_seconds * forecast.lead_steps as f64,
             peak: peak.collect(),
             trust: rounded_trust(&forecast.trust),
+            marks: forecast
+                .marks
+                .iter()
+                .map(|mark| MarkDocument {
+                    kind: mark.kind.clone(),
+                    start: format::rfc3339(mark.start_ms),
+                    end: format::rfc3339(mark.end_ms),
+                })
+                .collect(),
         }
     }
 }
@@ -72,6 +96,7 @@ fn rounded_trust(trust: &Trust) -> Trust {
         mase_last_value: score(trust.mase_last_value),
         coverage: pairs(&trust.coverage),
         peak_coverage: pairs(&trust.peak_coverage),
+        borrowed: trust.borrowed,
         fallback: trust.fallback.clone(),
     }
 }

@@ -5,10 +5,14 @@ mod view;
 
 use minijinja::{Environment, UndefinedBehavior, value::Serde};
 
-use crate::domain::Run;
+use serde::Serialize;
 
-const TEMPLATES: [(&str, &str); 11] = [
+use crate::domain::Run;
+use crate::domain::run::ForecastReport;
+
+const TEMPLATES: [(&str, &str); 12] = [
     ("page.html", include_str!("../templates/page.html")),
+    ("forecasts.html", include_str!("../templates/forecasts.html")),
     ("style.css", include_str!("../templates/style.css")),
     ("macros.html", include_str!("../templates/macros.html")),
     ("summary.html", include_str!("../templates/summary.html")),
@@ -27,14 +31,23 @@ const TEMPLATES: [(&str, &str); 11] = [
 /// Never on any run: the templates are part of the program and see only the fields of `view::Page`.
 #[must_use]
 pub fn page(run: &Run) -> String {
-    render(&view::Page::of(run)).expect("templates render every field of the page")
+    render("page.html", &view::Page::of(run)).expect("templates render every field of the page")
 }
 
-fn render(page: &view::Page) -> Result<String, minijinja::Error> {
+/// The page of forecasts, at most 2 MB however many series there are.
+///
+/// # Panics
+/// Never on any report: the template is part of the program and sees only the fields of `view::ForecastPage`.
+#[must_use]
+pub fn forecast_page(report: &ForecastReport) -> String {
+    render("forecasts.html", &view::ForecastPage::of(report)).expect("templates render every field of the page")
+}
+
+fn render(template: &str, page: &impl Serialize) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     for (name, source) in TEMPLATES {
         environment.add_template(name, source)?;
     }
-    environment.get_template("page.html")?.render(Serde(page))
+    environment.get_template(template)?.render(Serde(page))
 }

@@ -11,6 +11,8 @@ use crate::format::{quantile, signal_name, signal_value};
 /// Points kept of the past and of the fan.
 const PAST_POINTS: usize = 400;
 const FAN_POINTS: usize = 96;
+/// Marks drawn at most.
+const MARKS: usize = 100;
 /// The past shown, in multiples of the horizon: enough for the cycle to be seen, the fan being a third of the width.
 const PAST_HORIZONS: i64 = 2;
 
@@ -58,9 +60,13 @@ pub(in crate::html) fn draw(fan: &Fan<'_>) -> Option<String> {
         .map(|p| p.1)
         .chain(capacities.iter().filter_map(|c| c.as_ref().map(|c| c.value)));
     let values = Scale::holding(everything, Unit::of(forecast.signal));
-    let time = TimeScale { start_ms, end_ms: forecast.start_ms.saturating_add(horizon_ms) };
+    let end_ms = forecast.start_ms.saturating_add(horizon_ms);
+    let time = TimeScale { start_ms, end_ms, numbered: forecast.step_ms <= 1 };
     let mut plot = Plot::new(description(fan), time, values);
     plot.right = 62;
+    for mark in forecast.marks.iter().filter(|m| m.end_ms >= start_ms && m.start_ms <= end_ms).take(MARKS) {
+        plot.span(mark.start_ms.max(start_ms), mark.end_ms.min(end_ms), "marked");
+    }
     plot.line(&past, "past");
     draw_fan(&mut plot, &levels, &mean);
     plot.instant(forecast.start_ms, "instant");

@@ -17,7 +17,7 @@ pub(in crate::html) fn draw(axis: &Axis, values: &[f64], unit: Unit, description
     let end_ms = time_ms(values.len());
     let lonely = values.iter().filter(|v| v.is_finite()).count() * 4 < values.len();
     let scale = Scale::holding(values.iter().copied(), unit);
-    let mut plot = Plot::new(description, TimeScale { start_ms: axis.start_ms, end_ms }, scale);
+    let mut plot = Plot::new(description, TimeScale { start_ms: axis.start_ms, end_ms, numbered: false }, scale);
     plot.height = 118;
     plot.left = 38;
     plot.time_ticks = 3;

@@ -113,6 +113,19 @@ impl Plot {
         }
     }
 
+    /// Shades a span of time from top to bottom.
+    pub(in crate::html) fn span(&mut self, from_ms: i64, to_ms: i64, class: &str) {
+        let x = |time_ms: i64| self.point(time_ms, 0.0).0;
+        let (left, right) = (x(from_ms), x(to_ms));
+        // A mark of one instant is still to be seen.
+        let rect = Element::new("rect")
+            .set("class", class)
+            .set("x", left)
+            .set("width", (right - left).max(3))
+            .set("height", 1000);
+        self.shapes.push(rect);
+    }
+
     /// Draws a level across the frame.
     pub(in crate::html) fn level(&mut self, value: f64, class: &str) {
         let y = self.height_of(value);

@@ -94,6 +94,8 @@ pub(in crate::html) struct TimeScale {
     pub(in crate::html) start_ms: i64,
     /// The right end, after the left.
     pub(in crate::html) end_ms: i64,
+    /// Whether it counts steps instead of milliseconds.
+    pub(in crate::html) numbered: bool,
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -123,6 +125,13 @@ impl TimeScale {
             91 * DAY_MS,
             364 * DAY_MS,
         ];
+        if self.numbered {
+            let span = self.end_ms.saturating_sub(self.start_ms).max(1);
+            let step = (round_step(span as f64 / wanted.max(1) as f64).ceil() as i64).max(1);
+            let first = self.start_ms.div_euclid(step) + i64::from(self.start_ms.rem_euclid(step) > 0);
+            let steps = (first..).map_while(|i| i.checked_mul(step)).take_while(|at| *at <= self.end_ms).take(20);
+            return steps.map(|at| (self.share(at), at.to_string())).collect();
+        }
         let span = self.end_ms.saturating_sub(self.start_ms);
         let step = STEPS.into_iter().find(|step| span / step <= wanted).unwrap_or(span / wanted.max(1) + 1);
         let first = self.start_ms.div_euclid(step) + i64::from(self.start_ms.rem_euclid(step) > 0);
@@ -156,7 +165,7 @@ mod tests {
     #[test]
     fn midnights_are_named_by_their_day() {
         let noon = 1_795_348_800_000;
-        let scale = TimeScale { start_ms: noon, end_ms: noon + DAY_MS };
+        let scale = TimeScale { start_ms: noon, end_ms: noon + DAY_MS, numbered: false };
         let texts: Vec<String> = scale.ticks(4).into_iter().map(|t| t.1).collect();
         assert_eq!(texts, ["12:00", "18:00", "23 Nov", "06:00", "12:00"]);
     }
@@ -173,7 +182,7 @@ mod tests {
 
         #[test]
         fn any_times_give_ticks(start in any::<i64>(), end in any::<i64>()) {
-            let ticks = TimeScale { start_ms: start, end_ms: end }.ticks(5);
+            let ticks = TimeScale { start_ms: start, end_ms: end, numbered: false }.ticks(5);
             prop_assert!(ticks.len() <= 20);
         }
     }

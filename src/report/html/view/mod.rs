@@ -1,6 +1,7 @@
 //! What the templates show: texts and pictures, nothing left to compute. Charts are markup, all else is escaped.
 
 mod cost;
+mod forecasts;
 mod inputs;
 mod models;
 mod nodes;
@@ -10,6 +11,8 @@ mod undone;
 mod workloads;
 
 use serde::Serialize;
+
+pub(super) use forecasts::ForecastPage;
 
 use crate::document::PlanDocument;
 use crate::domain::Run;

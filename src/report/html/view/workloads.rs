@@ -9,7 +9,7 @@ use crate::domain::menu::Basis;
 use crate::domain::plan::WorkloadPlan;
 use crate::domain::resources::{CPU, MEMORY};
 use crate::domain::{Forecast, Run, Signal, Subject, WorkloadId};
-use crate::format::{counted, percent, printable, readable_pair, signal_value, tied};
+use crate::format::{counted, percent, printable, quantile, readable_pair, signal_value, tied};
 use crate::html::chart::fan::{self, Capacity, Fan};
 use crate::{order, prose};
 
@@ -70,7 +70,7 @@ struct Fact {
 #[derive(Serialize)]
 struct ChartView {
     finding: String,
-    unit: &'static str,
+    unit: String,
     chart: String,
 }
 
@@ -213,9 +213,22 @@ fn chart(run: &Run, plan: &WorkloadPlan, forecast: &Forecast) -> Option<ChartVie
     let fan = Fan { past, forecast, now, proposed };
     Some(ChartView {
         finding: tied(&fan::finding(signal, forecast, fan.proposed.as_ref())),
-        unit: unit(signal),
+        unit: [unit(signal).to_owned(), record(forecast)].join("; "),
         chart: fan::draw(&fan)?,
     })
+}
+
+/// How far the forecast can be trusted, in a few words.
+fn record(forecast: &Forecast) -> String {
+    let trust = &forecast.trust;
+    let nearest = trust.coverage.iter().min_by(|a, b| (a.0 - 0.95).abs().total_cmp(&(b.0 - 0.95).abs()));
+    match (trust.borrowed, nearest) {
+        (true, _) => "too new for a model of its own: borrowed from the other series".to_owned(),
+        (false, Some((level, share))) => {
+            format!("{} held {} of its past", quantile(*level), percent((share * 1000.0).round() / 1000.0))
+        }
+        (false, None) => "not tested on its own past: the width is a guess".to_owned(),
+    }
 }
 
 fn unit(signal: Signal) -> &'static str {
