@@ -1,0 +1,285 @@
+//! Small problems, drawn at random or by hand, as the planner gets them.
+
+use plimsoll::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
+use plimsoll::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
+use plimsoll::domain::policy::{
+    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Target, WorkloadSelector,
+};
+use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
+use plimsoll::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, LabelSelector, PodAffinityTerm, ZONE_LABEL};
+use plimsoll::domain::snapshot::{Amount, Node, Pod, PodTemplate, Snapshot, Workload, WorkloadId};
+use proptest::prelude::*;
+
+/// A cluster small enough to enumerate.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    /// Offer of each node that stands.
+    pub(super) nodes: Vec<usize>,
+    pub(super) offers: Vec<SmallOffer>,
+    pub(super) workloads: Vec<SmallWorkload>,
+    pub(super) moves: u32,
+    pub(super) drains: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SmallOffer {
+    pub(super) cores: i64,
+    pub(super) gib: i64,
+    pub(super) price: f64,
+    pub(super) spot: bool,
+    pub(super) quota: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SmallWorkload {
+    pub(super) quarter_cores: i64,
+    pub(super) gib: i64,
+    /// Nodes its pods have now; `None` is pending.
+    pub(super) pods: Vec<Option<usize>>,
+    /// `(replicas, risk cost)`; the first keeps what is there.
+    pub(super) menu: Vec<(u32, f64)>,
+    pub(super) exclusive: bool,
+    pub(super) no_spot: bool,
+}
+
+impl SmallWorkload {
+    pub(super) fn move_price(&self) -> f64 {
+        MOVE_PER_CORE * (self.quarter_cores as f64 / 4.0).max(0.1) / AMORTISE_HOURS
+    }
+}
+
+pub(super) const MOVE_PER_CORE: f64 = 0.02;
+pub(super) const NODE_CHANGE: f64 = 0.1;
+pub(super) const AMORTISE_HOURS: f64 = 2.0;
+pub(super) const UNPLACED: f64 = 50.0;
+
+pub(super) fn case() -> impl Strategy<Value = Case> {
+    let offer = (1i64..=6, 1i64..=8, 1u32..40, any::<bool>(), proptest::option::weighted(0.3, 0u32..3)).prop_map(
+        |(cores, gib, cents, spot, quota)| SmallOffer { cores, gib, price: f64::from(cents) / 20.0, spot, quota },
+    );
+    let workload = (
+        1i64..=12,
+        1i64..=4,
+        proptest::collection::vec(proptest::option::of(0usize..3), 0..=3),
+        proptest::collection::vec((0u32..=3, 0u32..30), 0..=2),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(quarter_cores, gib, pods, menu, exclusive, no_spot)| {
+            let mut entries = vec![(pods.len() as u32, 0.5)];
+            for (replicas, cost) in menu {
+                if entries.iter().all(|(r, _)| *r != replicas) {
+                    entries.push((replicas, f64::from(cost) / 20.0));
+                }
+            }
+            SmallWorkload { quarter_cores, gib, pods, menu: entries, exclusive, no_spot }
+        });
+    (
+        proptest::collection::vec(0usize..3, 0..=3),
+        proptest::collection::vec(offer, 1..=3),
+        proptest::collection::vec(workload, 1..=3),
+        0u32..=4,
+        0u32..=3,
+    )
+        .prop_map(|(nodes, offers, workloads, moves, drains)| {
+            let nodes = nodes.into_iter().map(|offer| offer % offers.len()).collect();
+            settle(Case { nodes, offers, workloads, moves, drains })
+        })
+}
+
+/// Keeps pods only where they may be and where there is room, as a scheduler would have put them.
+pub(super) fn settle(mut case: Case) -> Case {
+    let offers = &case.offers;
+    let mut room: Vec<(i64, i64)> = case.nodes.iter().map(|o| (offers[*o].cores * 4, offers[*o].gib)).collect();
+    for workload in &mut case.workloads {
+        let mut taken = Vec::new();
+        for pod in &mut workload.pods {
+            *pod = pod.filter(|node| {
+                let Some(offer) = case.nodes.get(*node) else { return false };
+                let (cpu, gib) = room[*node];
+                let stays = workload.quarter_cores <= cpu
+                    && workload.gib <= gib
+                    && !(workload.no_spot && offers[*offer].spot)
+                    && !(workload.exclusive && taken.contains(node));
+                if stays {
+                    room[*node] = (cpu - workload.quarter_cores, gib - workload.gib);
+                    taken.push(*node);
+                }
+                stays
+            });
+        }
+    }
+    case
+}
+
+pub(super) fn id(index: usize) -> WorkloadId {
+    WorkloadId { namespace: "default".to_owned(), kind: "Deployment".to_owned(), name: format!("w{index}") }
+}
+
+pub(super) fn requests(workload: &SmallWorkload) -> Resources {
+    Resources::of([(CPU, workload.quarter_cores * 250), (MEMORY, workload.gib << 30)])
+}
+
+pub(super) fn allocatable(offer: &SmallOffer) -> Resources {
+    Resources::of([(CPU, offer.cores * 1000), (MEMORY, offer.gib << 30), (PODS, 10)])
+}
+
+pub(super) fn capacity_type(offer: &SmallOffer) -> CapacityType {
+    if offer.spot { CapacityType::Spot } else { CapacityType::OnDemand }
+}
+
+pub(super) fn snapshot(case: &Case) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for (index, offer_index) in case.nodes.iter().enumerate() {
+        let offer = &case.offers[*offer_index];
+        let name = format!("node-{index}");
+        let instance_type = format!("offer-{offer_index}");
+        let labels = [
+            (HOSTNAME_LABEL, name.clone()),
+            (INSTANCE_TYPE_LABEL, instance_type.clone()),
+            (ZONE_LABEL, "a".to_owned()),
+            ("spot", offer.spot.to_string()),
+        ];
+        snapshot.nodes.push(Node {
+            labels: labels.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+            zone: "a".to_owned(),
+            instance_type,
+            capacity_type: capacity_type(offer),
+            ..Node::plain(&name, allocatable(offer))
+        });
+    }
+    for (index, workload) in case.workloads.iter().enumerate() {
+        add_workload(&mut snapshot, index, workload);
+    }
+    snapshot
+}
+
+pub(super) fn add_workload(snapshot: &mut Snapshot, index: usize, workload: &SmallWorkload) {
+    let mut template =
+        PodTemplate { namespace: "default".to_owned(), requests: requests(workload), ..PodTemplate::default() };
+    template.labels.insert("app".to_owned(), format!("w{index}"));
+    let selector = LabelSelector { match_labels: template.labels.clone(), match_expressions: Vec::new() };
+    if workload.exclusive {
+        template.rules.pod_anti_affinity.push(PodAffinityTerm {
+            topology_key: HOSTNAME_LABEL.to_owned(),
+            selector: Some(selector.clone()),
+            namespaces: Vec::new(),
+            namespace_selector: None,
+        });
+    }
+    if workload.no_spot {
+        template.rules.node_selector.insert("spot".to_owned(), "false".to_owned());
+    }
+    snapshot.templates.push(template);
+    snapshot.workloads.push(Workload {
+        id: id(index),
+        replicas: workload.pods.len() as u32,
+        labels: std::collections::BTreeMap::new(),
+        selector,
+        template: Some(index),
+        scalable: true,
+        daemon: false,
+        batch: false,
+    });
+    for (number, node) in workload.pods.iter().enumerate() {
+        snapshot.pods.push(Pod {
+            namespace: "default".to_owned(),
+            name: format!("w{index}-{number}"),
+            uid: String::new(),
+            workload: id(index),
+            template: index,
+            node: node.map(|n| format!("node-{n}")),
+            ready: node.is_some(),
+            deleting: false,
+            do_not_evict: false,
+            deletion_cost: 0,
+            created_ms: None,
+            scheduled_ms: None,
+            ready_ms: None,
+            scheduler_message: None,
+        });
+    }
+}
+
+pub(super) fn catalog(case: &Case) -> Catalog {
+    let offers = case.offers.iter().enumerate().map(|(index, offer)| NodeOffer {
+        name: format!("offer-{index}"),
+        zones: vec!["a".to_owned()],
+        capacity_type: capacity_type(offer),
+        price_per_hour: offer.price,
+        allocatable: allocatable(offer),
+        labels: [("spot".to_owned(), offer.spot.to_string())].into_iter().collect(),
+        taints: Vec::new(),
+        quota: offer.quota,
+        boot_time_s: 60.0,
+    });
+    Catalog { name: "test".to_owned(), prices: PriceSource::Listed, offers: offers.collect() }
+}
+
+pub(super) fn menus(case: &Case) -> Vec<Menu> {
+    let entry = |workload: &SmallWorkload, (replicas, cost): (u32, f64)| MenuEntry {
+        replicas,
+        requests: requests(workload),
+        risk: None,
+        risk_cost_per_hour: cost,
+        basis: Basis::Declared { reason: DeclaredReason::Current },
+    };
+    let menus = case.workloads.iter().enumerate().map(|(index, workload)| Menu {
+        workload: id(index),
+        entries: workload.menu.iter().map(|choice| entry(workload, *choice)).collect(),
+        current: Some(0),
+    });
+    menus.collect()
+}
+
+pub(super) fn policy(case: &Case) -> Policy {
+    let target = Target {
+        name: "all".to_owned(),
+        selects: WorkloadSelector::default(),
+        min_replicas: 0,
+        max_replicas: 100,
+        scale_replicas: true,
+        resize_requests: false,
+        min_requests: Resources::default(),
+        max_requests: Resources::default(),
+        objective: Objective::Utilisation { share: 0.6 },
+        max_risk: 1.0,
+        behavior: Behavior::default(),
+        spread: None,
+        max_spot_share: None,
+        zone_loss: None,
+        max_unavailable: None,
+    };
+    Policy {
+        name: "test".to_owned(),
+        source: "test".to_owned(),
+        mode: Mode::Recommend,
+        targets: vec![target],
+        disruption: DisruptionLimits {
+            max_moves: Amount::Count(case.moves),
+            max_drains: Amount::Count(case.drains),
+            max_waves: 10,
+            remove_nodes: true,
+            add_nodes: true,
+        },
+        costs: Costs {
+            move_per_core: MOVE_PER_CORE,
+            node_change: NODE_CHANGE,
+            breach_per_replica_hour: 1.0,
+            unplaced_per_hour: UNPLACED,
+            amortise_hours: AMORTISE_HOURS,
+        },
+        planning: Planning {
+            step_ms: 60_000,
+            horizon_s: 3600,
+            lead_time_s: 300,
+            memory_margin: 0.1,
+            estimate_per_core_hour: 0.03,
+            estimate_per_gib_hour: 0.004,
+            estimate_per_gpu_hour: 1.0,
+        },
+        metrics: MetricMapping::default(),
+        events: Vec::new(),
+        places: std::collections::BTreeMap::new(),
+    }
+}

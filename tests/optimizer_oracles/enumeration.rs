@@ -1,0 +1,170 @@
+//! The optimum by enumeration, and first fit.
+
+use super::case::*;
+
+/// A node in the enumeration.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    pub(super) offer: usize,
+    pub(super) stands: bool,
+    pub(super) quarter_cores: i64,
+    pub(super) gib: i64,
+    /// Pods of each workload on it.
+    pub(super) pods: Vec<u32>,
+}
+
+impl Shelf {
+    pub(super) fn new(case: &Case, offer: usize, stands: bool) -> Self {
+        let facts = &case.offers[offer];
+        let pods = vec![0; case.workloads.len()];
+        Self { offer, stands, quarter_cores: facts.cores * 4, gib: facts.gib, pods }
+    }
+
+    pub(super) fn admits(&self, case: &Case, workload: usize) -> bool {
+        let facts = &case.workloads[workload];
+        facts.quarter_cores <= self.quarter_cores
+            && facts.gib <= self.gib
+            && !(facts.no_spot && case.offers[self.offer].spot)
+            && !(facts.exclusive && self.pods[workload] > 0)
+    }
+
+    pub(super) fn put(&mut self, case: &Case, workload: usize) {
+        self.quarter_cores -= case.workloads[workload].quarter_cores;
+        self.gib -= case.workloads[workload].gib;
+        self.pods[workload] += 1;
+    }
+
+    pub(super) fn take(&mut self, case: &Case, workload: usize) {
+        self.quarter_cores += case.workloads[workload].quarter_cores;
+        self.gib += case.workloads[workload].gib;
+        self.pods[workload] -= 1;
+    }
+}
+
+/// The optimum by enumeration: every menu choice, every pod on every node that stands or is bought, or nowhere.
+pub(super) struct Enumeration<'a> {
+    pub(super) case: &'a Case,
+    pub(super) shelves: Vec<Shelf>,
+    /// `(workload, node now)` in order; those to come have none.
+    pub(super) pods: Vec<(usize, Option<usize>)>,
+    pub(super) surplus: Vec<u32>,
+    pub(super) moves: u32,
+    pub(super) best: f64,
+}
+
+pub(super) fn optimum(case: &Case) -> f64 {
+    let mut best = f64::INFINITY;
+    let mut choice = vec![0; case.workloads.len()];
+    loop {
+        let risk: f64 = case.workloads.iter().zip(&choice).map(|(w, c)| w.menu[*c].1).sum();
+        let mut pods = Vec::new();
+        let mut surplus = Vec::new();
+        for (index, workload) in case.workloads.iter().enumerate() {
+            let replicas = workload.menu[choice[index]].0 as usize;
+            pods.extend(workload.pods.iter().map(|node| (index, *node)));
+            pods.extend((workload.pods.len()..replicas).map(|_| (index, None)));
+            surplus.push(workload.pods.len().saturating_sub(replicas) as u32);
+        }
+        let shelves = case.nodes.iter().map(|offer| Shelf::new(case, *offer, true)).collect();
+        let mut enumeration = Enumeration { case, shelves, pods, surplus, moves: 0, best };
+        enumeration.descend(0, risk);
+        best = enumeration.best;
+        let Some(digit) = (0..choice.len()).find(|d| choice[*d] + 1 < case.workloads[*d].menu.len()) else {
+            return best;
+        };
+        choice[digit] += 1;
+        choice[..digit].fill(0);
+    }
+}
+
+impl Enumeration<'_> {
+    pub(super) fn descend(&mut self, next: usize, cost: f64) {
+        if cost + self.least_standing_cost() >= self.best {
+            return;
+        }
+        let Some(&(workload, now)) = self.pods.get(next) else {
+            self.best = cost + self.least_standing_cost();
+            return;
+        };
+        if self.surplus[workload] > 0 {
+            self.surplus[workload] -= 1;
+            self.descend(next + 1, cost);
+            self.surplus[workload] += 1;
+        }
+        for node in 0..self.shelves.len() {
+            self.put(node, next, now.is_some_and(|n| n != node), cost);
+        }
+        for (offer, facts) in self.case.offers.iter().enumerate() {
+            let have = self.shelves.iter().filter(|s| s.offer == offer).count() as u32;
+            if facts.quota.is_none_or(|quota| have < quota) {
+                self.shelves.push(Shelf::new(self.case, offer, false));
+                let price = facts.price + NODE_CHANGE / AMORTISE_HOURS;
+                self.put(self.shelves.len() - 1, next, now.is_some(), cost + price);
+                self.shelves.pop();
+            }
+        }
+        if now.is_none() {
+            self.descend(next + 1, cost + UNPLACED);
+        }
+    }
+
+    pub(super) fn put(&mut self, node: usize, pod: usize, moves: bool, cost: f64) {
+        let workload = self.pods[pod].0;
+        if moves && self.moves >= self.case.moves || !self.shelves[node].admits(self.case, workload) {
+            return;
+        }
+        let price = if moves { self.case.workloads[workload].move_price() } else { 0.0 };
+        self.moves += u32::from(moves);
+        self.shelves[node].put(self.case, workload);
+        self.descend(pod + 1, cost + price);
+        self.shelves[node].take(self.case, workload);
+        self.moves -= u32::from(moves);
+    }
+
+    /// Prices of the nodes that stand, the empty ones given back where that pays, as far as drains go. Nodes only
+    /// fill up further down, so it is a bound there and exact at the end.
+    pub(super) fn least_standing_cost(&self) -> f64 {
+        let standing = || self.shelves.iter().filter(|s| s.stands);
+        let cost: f64 = standing().map(|s| self.case.offers[s.offer].price).sum();
+        let empty = standing().filter(|s| s.pods.iter().all(|count| *count == 0));
+        let mut savings: Vec<f64> = empty
+            .map(|s| self.case.offers[s.offer].price - NODE_CHANGE / AMORTISE_HOURS)
+            .filter(|saving| *saving > 0.0)
+            .collect();
+        savings.sort_by(|a, b| b.total_cmp(a));
+        cost - savings.iter().take(self.case.drains as usize).sum::<f64>()
+    }
+}
+
+/// Cost of putting every waiting pod first-fit on what stands, and else on a new node of the first offer that holds it.
+pub(super) fn first_fit(case: &Case) -> f64 {
+    let mut shelves: Vec<Shelf> = case.nodes.iter().map(|offer| Shelf::new(case, *offer, true)).collect();
+    let mut cost: f64 = case.workloads.iter().map(|w| w.menu[0].1).sum();
+    for (index, workload) in case.workloads.iter().enumerate() {
+        for node in workload.pods.iter().flatten() {
+            shelves[*node].put(case, index);
+        }
+    }
+    for (index, workload) in case.workloads.iter().enumerate() {
+        for _ in workload.pods.iter().filter(|p| p.is_none()) {
+            if let Some(shelf) = shelves.iter_mut().find(|s| s.admits(case, index)) {
+                shelf.put(case, index);
+                continue;
+            }
+            let offer = (0..case.offers.len()).find(|o| {
+                let have = shelves.iter().filter(|s| s.offer == *o).count() as u32;
+                Shelf::new(case, *o, false).admits(case, index)
+                    && case.offers[*o].quota.is_none_or(|quota| have < quota)
+            });
+            match offer {
+                Some(offer) => {
+                    shelves.push(Shelf::new(case, offer, false));
+                    shelves.last_mut().expect("just pushed").put(case, index);
+                }
+                None => cost += UNPLACED,
+            }
+        }
+    }
+    let price = |s: &Shelf| case.offers[s.offer].price + if s.stands { 0.0 } else { NODE_CHANGE / AMORTISE_HOURS };
+    cost + shelves.iter().map(price).sum::<f64>()
+}
