@@ -311,6 +311,18 @@ fn values(samples: &Samples, metric: &str, label: Option<(&str, &str)>) -> Vec<f
     rows.into_iter().map(|(_, value)| value).collect()
 }
 
+/// What a server answers once it is up and has done its work; its last excuse is the panic's message after 20 s.
+fn eventually<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(excuse) => assert!(Instant::now() < deadline, "{excuse}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn the_real_prometheus_answers_with_what_was_scraped_and_filled_in() {
     if !has_tools() {
@@ -325,18 +337,15 @@ fn the_real_prometheus_answers_with_what_was_scraped_and_filled_in() {
     let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
 
     let query = "{__name__=~\"shop_.*\"}".to_owned();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let fresh = loop {
+    let fresh = eventually(|| {
         let end = now_ms() / 1000 * 1000;
-        let result = query_range(&endpoint, std::slice::from_ref(&query), end - 30_000, end, 1000, &mut |_, _| ());
-        match result {
+        match query_range(&endpoint, std::slice::from_ref(&query), end - 30_000, end, 1000, &mut |_, _| ()) {
             Ok(samples) if values(&samples, "shop_requests_total", None).last().is_some_and(|&last| last >= 40.0) => {
-                break samples;
+                Ok(samples)
             }
-            other => assert!(Instant::now() < deadline, "{other:?}\n{}", log()),
+            other => Err(format!("{other:?}\n{}", log())),
         }
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    });
     let seen = scrapes.load(Ordering::SeqCst) as f64;
     let requests = values(&fresh, "shop_requests_total", Some(("code", "200")));
     assert!(
@@ -386,14 +395,7 @@ fn tls_is_verified_against_the_certificate_authority_given() {
     };
 
     let trusting = Endpoint { ca_pem: Some(authority), ..impatient(url.clone()) };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let samples = loop {
-        match ask(&trusting) {
-            Ok(samples) => break samples,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    let samples = eventually(|| ask(&trusting).map_err(|error| error.to_string()));
     assert_eq!(values(&samples, "past_load", Some(("pod", "a"))), (0..5).map(history_value).collect::<Vec<_>>());
 
     let once = Retry { attempts: 1, ..Retry::default() };

@@ -8,8 +8,9 @@ use serde_json::json;
 use crate::domain::forecast::Forecast;
 use crate::domain::policy::KnownEvent;
 use crate::domain::progress::{Observer, Stage};
-use crate::domain::run::{ForecastReport, Provenance};
+use crate::domain::run::ForecastReport;
 use crate::domain::scores::Scoreboard;
+use crate::domain::series::{NUMBERED_STEP_MS, is_numbered};
 use crate::domain::{InputError, Series};
 use crate::forecast::score::{self, Rolling, SCORED_LEVELS, Summary};
 use crate::forecast::{self, ForecastSettings, Live, LiveSettings};
@@ -21,12 +22,9 @@ use crate::series;
 
 use super::arguments::{ForecastArguments, ForecastFormat};
 use super::exit::{Done, Failure};
-use super::plan::command_line;
 use super::progress::Bars;
 use super::{inputs, output, scores};
 
-/// A table that counts steps is laid on an axis with a spacing of 1, so that its own numbering goes on.
-const NUMBERED: i64 = 1;
 /// Draws of the bootstrap: ranges are steady to a twentieth of their width.
 const RESAMPLES: usize = 1000;
 
@@ -37,7 +35,7 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
     let input = read(&arguments.input, &mut described)?;
     let truth = arguments.truth.as_ref().map(|path| read(std::slice::from_ref(path), &mut described)).transpose()?;
     let known = arguments.events.as_deref().map(read_events).transpose()?.unwrap_or_default();
-    if !known.is_empty() && input.axis.step_ms <= NUMBERED {
+    if !known.is_empty() && is_numbered(input.axis.step_ms) {
         return Err(InputError::whole("--events", "needs timestamps: the input numbers its steps").into());
     }
     let settings = settings(arguments)?;
@@ -64,17 +62,12 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
         (ForecastFormat::Csv, None) => forecast::to_csv(&forecasts),
         (ForecastFormat::Json, None) => json_document(&forecasts),
         (ForecastFormat::Html, _) => {
-            let now_ms = arguments.now.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
+            let now_ms = inputs::now_ms(arguments.now);
             html::forecast_page(&ForecastReport {
                 series: input,
                 forecasts,
                 scores: board,
-                provenance: Provenance {
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
-                    command: command_line(),
-                    inputs: described,
-                    generated_at_ms: now_ms,
-                },
+                provenance: inputs::provenance(described, now_ms),
             })
         }
     };
@@ -86,7 +79,9 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
 }
 
 fn read(paths: &[std::path::PathBuf], described: &mut Vec<String>) -> Result<Series, Failure> {
-    let options = Options { table: TableShape { step_ms: NUMBERED, ..TableShape::default() }, ..Options::default() };
+    // A table that counts steps keeps its own numbering.
+    let table = TableShape { step_ms: NUMBERED_STEP_MS, ..TableShape::default() };
+    let options = Options { table, ..Options::default() };
     let samples = inputs::load_samples(paths, &options, described)?.unwrap_or_default();
     if samples.is_empty() {
         return Err(InputError::whole(paths[0].display().to_string(), "holds no measurements to forecast").into());
@@ -156,7 +151,7 @@ fn every(text: Option<&str>, horizon: u32, step_ms: i64) -> Result<usize, Failur
         .parse()
         .map_err(|_| wrong(format!("found {text:?} where steps or a duration such as 6h were expected")))?;
     let span_ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    if step_ms <= NUMBERED {
+    if is_numbered(step_ms) {
         return Err(wrong("is a duration, but the input numbers its steps: say how many steps".to_owned()));
     }
     if span_ms < step_ms || span_ms % step_ms != 0 {

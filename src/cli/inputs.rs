@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::policy::MetricMapping;
 use crate::domain::progress::{Observer, Stage};
+use crate::domain::run::Provenance;
 use crate::domain::{Catalog, InputError, Policy, Samples, Snapshot};
 use crate::ingest::metrics::Options;
 use crate::ingest::{self, Source};
@@ -183,4 +184,24 @@ fn warn(what: &str, warnings: &[String]) {
     if warnings.len() > MOST_WARNINGS {
         output::message(&format!("warning: {what}: and {} more", warnings.len() - MOST_WARNINGS));
     }
+}
+
+/// The time a run counts as, milliseconds since the Unix epoch: the one given, or the present.
+pub(super) fn now_ms(given: Option<i64>) -> i64 {
+    given.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond())
+}
+
+/// How this run came about, for a report.
+pub(super) fn provenance(inputs: Vec<String>, generated_at_ms: i64) -> Provenance {
+    Provenance { version: env!("CARGO_PKG_VERSION").to_owned(), command: command_line(), inputs, generated_at_ms }
+}
+
+/// The command line, words quoted where a shell would need it, so that the report says how to run it again.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+    let quoted = |word: String| {
+        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    let arguments = std::env::args().skip(1).map(quoted);
+    std::iter::once("plimsoll".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,6 @@
 
 use crate::domain::InputError;
 use crate::domain::plan::Stopped;
-use crate::domain::run::Provenance;
 use crate::pipeline::{self, Inputs};
 use crate::report::{document::PlanDocument, html, text};
 
@@ -15,7 +14,7 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
     let PlanArguments { sources, catalog, stop, output: format, html, json, now } = arguments;
     let clock = SinceStart::now();
     let bars = Bars::new();
-    let now_ms = now.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
+    let now_ms = inputs::now_ms(now);
     let mut loaded = inputs::load(&sources, now_ms, &bars)?;
     let Some(snapshot) = loaded.snapshot else {
         return Err(InputError::whole("--cluster", "is missing: a plan needs a dump of the cluster")
@@ -26,12 +25,7 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
         Some(path) => Some(inputs::load_catalog(path, &mut loaded.described)?),
         None => None,
     };
-    let provenance = Provenance {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: command_line(),
-        inputs: loaded.described,
-        generated_at_ms: now_ms,
-    };
+    let provenance = inputs::provenance(loaded.described, now_ms);
     let inputs = Inputs { snapshot, catalog, policy: loaded.policy, samples: loaded.samples };
     let run = pipeline::plan(inputs, &stop_rule(&stop), &clock, &bars, provenance)?;
     drop(bars);
@@ -57,14 +51,4 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
         Stopped::Deadline => Done::TimeLimit,
         Stopped::Gap | Stopped::Optimal | Stopped::Exhausted => Done::Fine,
     })
-}
-
-/// The command line, words quoted where a shell would need it, so that the report says how to run it again.
-pub(super) fn command_line() -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
-    let quoted = |word: String| {
-        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-    };
-    let arguments = std::env::args().skip(1).map(quoted);
-    std::iter::once("plimsoll".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }

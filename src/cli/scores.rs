@@ -26,13 +26,13 @@ pub(super) fn table(board: &Scoreboard) -> String {
         text.push('\n');
     }
     text.push_str("\nCOVERAGE (share of the truth at or below; one series in ten below, above)\n");
-    board.coverage.iter().for_each(|c| text.push_str(&coverage(c, "q")));
+    board.coverage.iter().for_each(|c| text.push_str(&coverage(c)));
     if let Some(inside) = board.interval_coverage {
         let _ = writeln!(text, "{:15} {:>22}", "95 % interval", ranged(inside, percent));
     }
     if board.lead_steps > 1 {
         let _ = writeln!(text, "of the maximum over {} steps", board.lead_steps);
-        board.peak_coverage.iter().for_each(|c| text.push_str(&coverage(c, "q")));
+        board.peak_coverage.iter().for_each(|c| text.push_str(&coverage(c)));
     }
     text.push_str("\nPLIMSOLL AGAINST\n");
     board.comparisons.iter().for_each(|c| text.push_str(&comparison(c)));
@@ -65,8 +65,8 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-fn coverage(coverage: &Coverage, prefix: &str) -> String {
-    let name = format!("{prefix}{}", coverage.level);
+fn coverage(coverage: &Coverage) -> String {
+    let name = format!("q{}", coverage.level);
     let (low, high) = coverage.deciles;
     format!("{name:15} {:>26} {:>10} {:>10}\n", ranged(coverage.measured, percent), percent(low), percent(high))
 }

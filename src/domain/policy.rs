@@ -145,12 +145,24 @@ impl WorkloadSelector {
     /// Whether it selects the workload.
     #[must_use]
     pub fn matches(&self, workload: &super::snapshot::Workload) -> bool {
-        let listed = |list: &[String], value: &str| list.is_empty() || list.iter().any(|x| x == value);
-        listed(&self.namespaces, &workload.id.namespace)
-            && listed(&self.kinds, &workload.id.kind)
-            && listed(&self.names, &workload.id.name)
-            && self.labels.matches(&workload.labels)
+        self.matches_id(&workload.id) && self.labels.matches(&workload.labels)
     }
+
+    /// Whether it selects a workload of this namespace, kind and name, as far as those tell.
+    #[must_use]
+    pub fn matches_id(&self, id: &super::snapshot::WorkloadId) -> bool {
+        listed(&self.namespaces, &id.namespace) && listed(&self.kinds, &id.kind) && self.matches_name(&id.name)
+    }
+
+    /// Whether its list of names has this one, or is empty.
+    #[must_use]
+    pub fn matches_name(&self, name: &str) -> bool {
+        listed(&self.names, name)
+    }
+}
+
+fn listed(list: &[String], value: &str) -> bool {
+    list.is_empty() || list.iter().any(|item| item == value)
 }
 
 /// What a target keeps.
@@ -294,6 +306,21 @@ pub struct Planning {
     pub estimate_per_gib_hour: f64,
     /// Per GPU and hour.
     pub estimate_per_gpu_hour: f64,
+}
+
+impl Default for Planning {
+    /// What a document leaves out; the prices are those `OpenCost` takes for a cluster without a price list.
+    fn default() -> Self {
+        Self {
+            step_ms: 60_000,
+            horizon_s: 86_400,
+            lead_time_s: 900,
+            memory_margin: 0.15,
+            estimate_per_core_hour: 0.031_611,
+            estimate_per_gib_hour: 0.004_237,
+            estimate_per_gpu_hour: 0.95,
+        }
+    }
 }
 
 /// Which metric means what.

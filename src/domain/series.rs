@@ -19,6 +19,15 @@ pub struct Axis {
     pub len: usize,
 }
 
+/// Spacing of a table that numbers its steps instead of timing them; no measured axis has it.
+pub const NUMBERED_STEP_MS: i64 = 1;
+
+/// Whether an axis of this spacing counts steps instead of milliseconds.
+#[must_use]
+pub fn is_numbered(step_ms: i64) -> bool {
+    step_ms <= NUMBERED_STEP_MS
+}
+
 impl Axis {
     /// The instant at index `i`; also beyond the end, for forecasts.
     #[must_use]

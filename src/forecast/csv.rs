@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::is_numbered;
+use crate::domain::series::is_numbered;
 use crate::domain::{Forecast, Signal, Subject};
 
 /// One line a series and step: `series,step|timestamp,mean,q0.025,…`. Steps continue the input's numbering; instants are

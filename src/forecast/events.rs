@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 
+use super::{DAY_MS, WEEK_MS};
 use crate::domain::policy::{KnownEvent, Repeat};
 use crate::domain::snapshot::Workload;
 use crate::domain::{Snapshot, Subject};
@@ -15,21 +16,15 @@ const MOST_SPANS: usize = 520;
 #[must_use]
 pub fn concerns(event: &KnownEvent, subject: &Subject, snapshot: Option<&Snapshot>) -> bool {
     let selects = &event.selects;
-    let listed = |list: &[String], value: &str| list.is_empty() || list.iter().any(|item| item == value);
     let unlabelled = selects.labels.match_labels.is_empty() && selects.labels.match_expressions.is_empty();
     let Some(id) = subject.workload() else {
         let by_name = selects.namespaces.is_empty() && selects.kinds.is_empty() && unlabelled;
-        return by_name && listed(&selects.names, &subject.to_string());
+        return by_name && selects.matches_name(&subject.to_string());
     };
     let workload: Option<&Workload> = snapshot.and_then(|s| s.workloads.iter().find(|w| w.id == *id));
     match workload {
         Some(workload) => selects.matches(workload),
-        None => {
-            listed(&selects.namespaces, &id.namespace)
-                && listed(&selects.kinds, &id.kind)
-                && listed(&selects.names, &id.name)
-                && unlabelled
-        }
+        None => selects.matches_id(id) && unlabelled,
     }
 }
 
@@ -48,9 +43,9 @@ fn repeated(span: (i64, i64), repeats: Option<Repeat>, from_ms: i64, to_ms: i64)
     let inside = |start: i64| (start < to_ms && start + length > from_ms).then_some((start, start + length));
     let (Some(repeats), Some(first)) = (repeats, utc(span.0)) else { return inside(span.0).into_iter().collect() };
     let period_ms = match repeats {
-        Repeat::Weekly => 7 * 86_400_000,
-        Repeat::Monthly => 28 * 86_400_000,
-        Repeat::Yearly => 365 * 86_400_000,
+        Repeat::Weekly => WEEK_MS,
+        Repeat::Monthly => 28 * DAY_MS,
+        Repeat::Yearly => 365 * DAY_MS,
     };
     // Never more periods than have passed: the first one looked at is before the range.
     let skipped = ((from_ms - length - span.0) / period_ms).clamp(-20_000, 20_000);
@@ -85,8 +80,6 @@ mod tests {
     use super::*;
     use crate::domain::WorkloadId;
     use crate::domain::policy::WorkloadSelector;
-
-    const DAY_MS: i64 = 86_400_000;
 
     fn event(start: &str, repeats: Option<Repeat>) -> KnownEvent {
         let start: Timestamp = start.parse().unwrap();

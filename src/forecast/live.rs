@@ -8,9 +8,9 @@ use plimsoll_models::forecast::Streaming;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{ForecastSettings, forecast_series, is_numbered};
+use super::{ForecastSettings, forecast_series};
 use crate::domain::forecast::Trust;
-use crate::domain::series::{RowQuality, SeriesRow};
+use crate::domain::series::{RowQuality, SeriesRow, is_numbered};
 use crate::domain::{Axis, Forecast, Series, Signal, Subject};
 
 /// Version of the saved form; raised whenever its meaning changes.
@@ -75,23 +75,21 @@ impl Live {
     /// Takes one sample. One that is not finite, or not newer than the series' newest, is left out; steps without a
     /// sample are gaps. Cheap: no fit happens here.
     pub fn update(&mut self, subject: &Subject, signal: Signal, time_ms: i64, value: f64) {
-        let step_ms = self.step_ms;
-        if !value.is_finite() {
-            return;
-        }
-        if let Some(row) = self.rows.get_mut(&(subject.clone(), signal)) {
-            row.take(time_ms, value, step_ms);
-            return;
-        }
-        let season = self.season();
-        let mut row = Row {
-            last_ms: time_ms - step_ms,
-            light: Streaming::new(season, value.abs()),
+        self.take(subject, signal, std::iter::once((time_ms, value)));
+    }
+
+    /// Takes a series' samples in the order of their times; its row is looked up once.
+    fn take(&mut self, subject: &Subject, signal: Signal, samples: impl Iterator<Item = (i64, f64)>) {
+        let (step_ms, season) = (self.step_ms, self.season());
+        let mut samples = samples.filter(|(_, value)| value.is_finite()).peekable();
+        let Some(&(first_ms, first)) = samples.peek() else { return };
+        let row = self.rows.entry((subject.clone(), signal)).or_insert_with(|| Row {
+            last_ms: first_ms - step_ms,
+            light: Streaming::new(season, first.abs()),
             tail: Vec::new(),
             heavy: None,
-        };
-        row.take(time_ms, value, step_ms);
-        self.rows.insert((subject.clone(), signal), row);
+        });
+        samples.for_each(|(time_ms, value)| row.take(time_ms, value, step_ms));
     }
 
     /// Takes every sample of a table that is newer than what its series have.
@@ -103,9 +101,8 @@ impl Live {
             return Err(LiveError::Step { saved: self.step_ms, given: series.axis.step_ms });
         }
         for (row, values) in series.rows.iter().zip(series.values.rows()) {
-            for (i, value) in values.iter().enumerate() {
-                self.update(&row.subject, row.signal, series.axis.time_ms(i), *value);
-            }
+            let samples = values.iter().enumerate().map(|(i, value)| (series.axis.time_ms(i), *value));
+            self.take(&row.subject, row.signal, samples);
         }
         Ok(())
     }

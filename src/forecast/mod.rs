@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::domain::forecast::{Mark, MarkKind, Trust};
 use crate::domain::policy::KnownEvent;
-use crate::domain::series::SeriesRow;
+use crate::domain::series::{SeriesRow, is_numbered};
 use crate::domain::{Axis, Forecast, Series, Snapshot, Subject};
 
 pub use backtest::{Backtest, backtest};
@@ -73,12 +73,6 @@ impl ForecastSettings {
             ..Settings::default()
         }
     }
-}
-
-/// Whether an axis counts steps instead of milliseconds: tables that number their steps are read with a spacing of 1,
-/// which no measured axis has.
-pub(crate) fn is_numbered(step_ms: i64) -> bool {
-    step_ms <= 1
 }
 
 /// Forecasts every row, in the rows' order. A row of a workload or pod is forecast from the end of the axis; a row with a

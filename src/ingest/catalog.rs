@@ -181,18 +181,6 @@ spec:
     bootTime: 2m
 "#;
 
-    fn planning() -> Planning {
-        Planning {
-            step_ms: 60_000,
-            horizon_s: 86_400,
-            lead_time_s: 900,
-            memory_margin: 0.15,
-            estimate_per_core_hour: 0.031_611,
-            estimate_per_gib_hour: 0.004_237,
-            estimate_per_gpu_hour: 0.95,
-        }
-    }
-
     fn source(text: &str) -> Source {
         Source { name: "c.yaml".into(), bytes: text.as_bytes().to_vec() }
     }
@@ -324,7 +312,7 @@ spec:
 
     #[test]
     fn estimates_follow_the_policys_prices() {
-        let planning = planning();
+        let planning = Planning::default();
         let mut resources = Resources::of([(CPU, 4000), (MEMORY, 16 << 30)]);
         let price = |r: &Resources, c| estimate_price(r, c, &planning);
         // 4 · 0.031611 + 16 · 0.004237
@@ -358,7 +346,7 @@ spec:
         for node in &mut snapshot.nodes {
             node.labels.insert("uid".into(), node.name.clone());
         }
-        let catalog = estimated(&snapshot, &planning());
+        let catalog = estimated(&snapshot, &Planning::default());
         assert_eq!(catalog.prices, PriceSource::Estimated);
         let [plain, blue] = catalog.offers.as_slice() else { panic!("{:#?}", catalog.offers) };
         assert_eq!((plain.name.as_str(), blue.name.as_str()), ("m5.xlarge", "m5.xlarge-2"));
@@ -377,12 +365,12 @@ spec:
             nodes: vec![node("a", "", "", size(4, 16)), node("b", "", "", size(8, 16)), node("c", "", "", size(4, 16))],
             ..Snapshot::default()
         };
-        let catalog = estimated(&snapshot, &planning());
+        let catalog = estimated(&snapshot, &Planning::default());
         let names: Vec<_> = catalog.offers.iter().map(|o| (o.name.as_str(), o.zones.clone())).collect();
         assert_eq!(names, [("4cpu-16Gi", vec![String::new()]), ("8cpu-16Gi", vec![String::new()])]);
         let found: Vec<_> = snapshot.nodes.iter().map(|n| match_offer(n, &catalog)).collect();
         assert_eq!(found, [Some(0), Some(1), Some(0)]);
-        assert!(estimated(&Snapshot::default(), &planning()).offers.is_empty());
+        assert!(estimated(&Snapshot::default(), &Planning::default()).offers.is_empty());
     }
 
     #[test]
@@ -432,7 +420,7 @@ spec:
                 .map(|(i, (cores, gib, t, z))| node(&format!("n{i}"), types[*t], zones[*z], size(*cores, *gib)))
                 .collect();
             let snapshot = Snapshot { nodes, ..Snapshot::default() };
-            let catalog = estimated(&snapshot, &planning());
+            let catalog = estimated(&snapshot, &Planning::default());
             for node in &snapshot.nodes {
                 let offer = match_offer(node, &catalog).map(|i| &catalog.offers[i]);
                 prop_assert!(offer.is_some_and(|o| o.zones.contains(&node.zone)), "{node:?}");

@@ -73,6 +73,8 @@ struct Proof {
     /// Cost of the pool-level plan in whole numbers, where one was found.
     pool_cost: Option<f64>,
     row_prices: Vec<f64>,
+    /// Part of every plan's cost, and so of the bound, that says nothing about a plan.
+    unplaceable: f64,
 }
 
 pub(super) fn search(
@@ -115,10 +117,10 @@ pub(super) fn search(
         bound: certificate::safe_bound(&problem, &relaxed.row_prices).max(0.0),
         pool_cost: None,
         row_prices: relaxed.row_prices.clone(),
+        unplaceable: certificate::unplaceable(&instance, &problem),
     };
-    let unplaceable = certificate::unplaceable(&instance, &problem);
     let done = |candidates: &Candidates<'_>, proof: &Proof| {
-        let (cost, bound) = (candidates.best_cost() - unplaceable, proof.bound - unplaceable);
+        let (cost, bound) = (candidates.best_cost() - proof.unplaceable, proof.bound - proof.unplaceable);
         watch.out_of_time() || certificate::gap(cost, bound) <= stop.gap
     };
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
@@ -319,7 +321,7 @@ fn finish(
     }
     let (mut plan, CheckReport { violations, cost }) =
         chosen.unwrap_or((still_plan, CheckReport { violations: broken_now, cost: cost_now }));
-    let unplaceable = certificate::unplaceable(instance, problem);
+    let unplaceable = proof.unplaceable;
     let without = |cost: CostParts| CostParts { unplaced: (cost.unplaced - unplaceable).max(0.0), ..cost };
     let (cost, cost_now) = (without(cost), without(cost_now));
     let total = cost.total();

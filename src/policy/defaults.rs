@@ -28,7 +28,7 @@ pub fn default_policy() -> Policy {
         targets: vec![target("everything")],
         disruption: disruption(),
         costs: costs(),
-        planning: planning(),
+        planning: Planning::default(),
         metrics: default_mapping(),
         events: Vec::new(),
         places: BTreeMap::new(),
@@ -78,19 +78,5 @@ pub fn costs() -> Costs {
         breach_per_replica_hour: 1.0,
         unplaced_per_hour: 1000.0,
         amortise_hours: 1.0,
-    }
-}
-
-/// What is planned for. The prices are those `OpenCost` takes for a cluster without a price list.
-#[must_use]
-pub fn planning() -> Planning {
-    Planning {
-        step_ms: 60_000,
-        horizon_s: 86_400,
-        lead_time_s: 900,
-        memory_margin: 0.15,
-        estimate_per_core_hour: 0.031_611,
-        estimate_per_gib_hour: 0.004_237,
-        estimate_per_gpu_hour: 0.95,
     }
 }

@@ -6,9 +6,10 @@ use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
+use super::read::from_top_to_bottom;
 use super::target::read_selector;
+use crate::domain::InputError;
 use crate::domain::policy::{KnownEvent, Place, Repeat};
-use crate::domain::{InputError, Location};
 use crate::ingest::Source;
 use crate::ingest::document::{self, Limits, Node};
 use crate::ingest::fields::{Fields, Reading, text};
@@ -32,14 +33,9 @@ pub fn parse_events(source: &Source) -> Result<Vec<KnownEvent>, Vec<InputError>>
         fields.require("events", "list them under events:");
         read_events(fields)
     });
-    let mut problems = reading.problems;
-    problems.sort_by_key(|problem| match problem.location {
-        Location::LineColumn(line, column) => (line, column),
-        _ => (0, 0),
-    });
     match events {
-        Some(events) if problems.is_empty() => Ok(events),
-        _ => Err(problems),
+        Some(events) if reading.problems.is_empty() => Ok(events),
+        _ => Err(from_top_to_bottom(reading.problems)),
     }
 }
 

@@ -36,19 +36,21 @@ pub fn parse_all(source: &Source) -> Result<Policy, Vec<InputError>> {
     let root = document::read(source, LIMITS).map_err(|error| vec![error])?;
     let mut reading = Reading::new(&source.name);
     let policy = reading.mapping(&root, "", read_document).flatten();
-    let mut problems = reading.problems;
     match policy {
-        Some(policy) if problems.is_empty() => {
+        Some(policy) if reading.problems.is_empty() => {
             Ok(Policy { source: source.name.clone(), places: reading.places, ..policy })
         }
-        _ => {
-            problems.sort_by_key(|problem| match problem.location {
-                Location::LineColumn(line, column) => (line, column),
-                _ => (0, 0),
-            });
-            Err(problems)
-        }
+        _ => Err(from_top_to_bottom(reading.problems)),
     }
+}
+
+/// The problems in the order in which they stand in the document.
+pub(super) fn from_top_to_bottom(mut problems: Vec<InputError>) -> Vec<InputError> {
+    problems.sort_by_key(|problem| match problem.location {
+        Location::LineColumn(line, column) => (line, column),
+        _ => (0, 0),
+    });
+    problems
 }
 
 fn read_document(fields: &mut Fields<'_>) -> Option<Policy> {
@@ -76,7 +78,7 @@ fn read_spec(fields: &mut Fields<'_>) -> Policy {
         targets,
         disruption: fields.mapping("disruption", read_disruption).unwrap_or_else(defaults::disruption),
         costs: fields.mapping("costs", read_costs).unwrap_or_else(defaults::costs),
-        planning: fields.mapping("planning", read_planning).unwrap_or_else(defaults::planning),
+        planning: fields.mapping("planning", read_planning).unwrap_or_default(),
         metrics: fields.mapping("metrics", metrics::mapping).unwrap_or_else(metrics::default_mapping),
         events: events::read_events(fields),
         places: BTreeMap::new(),
@@ -119,7 +121,7 @@ fn read_costs(fields: &mut Fields<'_>) -> Costs {
 }
 
 fn read_planning(fields: &mut Fields<'_>) -> Planning {
-    let default = defaults::planning();
+    let default = Planning::default();
     let seconds = |ms: i64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
     let step_ms = fields.duration_ms("step", 1000..=DAY_MS, "from 1s to 1d").unwrap_or(default.step_ms);
     let horizon_s = fields.duration_ms("horizon", MINUTE_MS..=90 * DAY_MS, "from 1m to 90d").map(seconds);

@@ -6,8 +6,9 @@ mod window;
 
 use rayon::prelude::*;
 
-use super::{ForecastSettings, histories, is_numbered, outcomes_of};
+use super::{ForecastSettings, histories, outcomes_of};
 use crate::domain::scores::{Against, Scoreboard};
+use crate::domain::series::is_numbered;
 use crate::domain::{Axis, Forecast, Series};
 
 use board::Fleet;

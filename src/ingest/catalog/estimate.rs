@@ -9,13 +9,12 @@ use crate::domain::pricing::{alike, estimate_price};
 use crate::domain::quantity::{format_bytes, format_cpu};
 use crate::domain::resources::Resources;
 use crate::domain::rules::{
-    HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, NodeSelectorTerm, SchedulingRules, Taint, ZONE_LABEL,
+    HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, NodeSelectorTerm, REGION_LABEL, SchedulingRules, Taint, ZONE_LABEL,
 };
 use crate::domain::snapshot::Node;
 
 /// Labels kept even if no pod asks for them: they say what a machine is.
-const MACHINE_LABELS: [&str; 4] =
-    [INSTANCE_TYPE_LABEL, "kubernetes.io/arch", "kubernetes.io/os", "topology.kubernetes.io/region"];
+const MACHINE_LABELS: [&str; 4] = [INSTANCE_TYPE_LABEL, "kubernetes.io/arch", "kubernetes.io/os", REGION_LABEL];
 
 /// Offers of the shapes of node that exist, in the zones they exist in, at estimated prices. Nodes of the control
 /// plane are not offered. Sorted by name and capacity type.

@@ -1,6 +1,6 @@
 //! Disruption budgets and `maxUnavailable`, over the waves of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::plan::PlacementState;
 use crate::domain::snapshot::{DisruptionBudget, Pod, WorkloadId};
@@ -26,8 +26,9 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
         }
     }
     for budget in &given.snapshot.budgets {
-        let moves = moved.iter().filter(|pod| covers(given, budget, pod)).count() as u32;
-        let allowed = disruptions_allowed(given, after, budget).saturating_mul(waves);
+        let covered = covered_templates(given, budget);
+        let moves = moved.iter().filter(|pod| covered.contains(&pod.template)).count() as u32;
+        let allowed = disruptions_allowed(given, after, budget, &covered).saturating_mul(waves);
         if moves > allowed {
             let budget = format!("{}/{}", budget.namespace, budget.name);
             violations.push(Violation::Budget { budget, moves, allowed });
@@ -35,18 +36,25 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
     }
 }
 
-fn covers(given: &Given<'_>, budget: &DisruptionBudget, pod: &Pod) -> bool {
-    let labels = given.snapshot.templates.get(pod.template).map(|template| &template.labels);
-    let selected = budget.selector.as_ref().zip(labels).is_some_and(|(selector, labels)| selector.matches(labels));
-    selected && pod.namespace == budget.namespace
+/// Templates whose pods the budget selects.
+fn covered_templates(given: &Given<'_>, budget: &DisruptionBudget) -> BTreeSet<usize> {
+    let Some(selector) = &budget.selector else { return BTreeSet::new() };
+    let templates = given.snapshot.templates.iter().enumerate();
+    let covered = templates.filter(|(_, t)| t.namespace == budget.namespace && selector.matches(&t.labels));
+    covered.map(|(template, _)| template).collect()
 }
 
 /// As Kubernetes' disruption controller counts: expected are the replicas that the controllers of the covered pods want
 /// (a pod without one counts for itself), healthy are the covered pods that are ready.
-fn disruptions_allowed(given: &Given<'_>, after: &After<'_>, budget: &DisruptionBudget) -> u32 {
+fn disruptions_allowed(
+    given: &Given<'_>,
+    after: &After<'_>,
+    budget: &DisruptionBudget,
+    covered: &BTreeSet<usize>,
+) -> u32 {
     let mut expected: BTreeMap<&WorkloadId, u32> = BTreeMap::new();
     let mut healthy = 0_u32;
-    for pod in given.snapshot.pods.iter().filter(|pod| covers(given, budget, pod)) {
+    for pod in given.snapshot.pods.iter().filter(|pod| covered.contains(&pod.template)) {
         match after.workload_of(&pod.workload) {
             Some(workload) => drop(expected.insert(&pod.workload, workload.now.replicas)),
             None => *expected.entry(&pod.workload).or_default() += 1,

@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::domain::Run;
 use crate::domain::run::ForecastReport;
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
+    ("frame.html", include_str!("../templates/frame.html")),
     ("page.html", include_str!("../templates/page.html")),
     ("forecasts.html", include_str!("../templates/forecasts.html")),
     ("style.css", include_str!("../templates/style.css")),

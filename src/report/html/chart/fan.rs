@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::plot::{Plot, Side};
 use super::scale::{Scale, TimeScale, Unit};
 use super::thin::{instant, stretches, thinned};
+use crate::domain::series::is_numbered;
 use crate::domain::{Forecast, Signal};
 use crate::format::{quantile, signal_name, signal_value};
 
@@ -61,7 +62,7 @@ pub(in crate::html) fn draw(fan: &Fan<'_>) -> Option<String> {
         .chain(capacities.iter().filter_map(|c| c.as_ref().map(|c| c.value)));
     let values = Scale::holding(everything, Unit::of(forecast.signal));
     let end_ms = forecast.start_ms.saturating_add(horizon_ms);
-    let time = TimeScale { start_ms, end_ms, numbered: forecast.step_ms <= 1 };
+    let time = TimeScale { start_ms, end_ms, numbered: is_numbered(forecast.step_ms) };
     let mut plot = Plot::new(description(fan), time, values);
     plot.right = 62;
     for mark in forecast.marks.iter().filter(|m| m.end_ms >= start_ms && m.start_ms <= end_ms).take(MARKS) {

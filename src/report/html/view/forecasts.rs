@@ -6,6 +6,7 @@ use crate::domain::Forecast;
 use crate::domain::forecast::MarkKind;
 use crate::domain::run::ForecastReport;
 use crate::domain::scores::{Against, Estimate, Measure, Scoreboard};
+use crate::domain::series::is_numbered;
 use crate::format::{counted, date_time, percent, printable, signal_name, significant};
 use crate::html::chart::coverage;
 use crate::html::chart::fan::{self, Fan};
@@ -133,7 +134,7 @@ fn series_view(report: &ForecastReport, row: usize, forecast: &Forecast) -> Opti
         .weights
         .first()
         .map(|(name, weight)| format!("; most weight on {} ({})", printable(name), percent(*weight)));
-    let numbered = forecast.step_ms <= 1;
+    let numbered = is_numbered(forecast.step_ms);
     let time = |ms: i64| if numbered { ms.to_string() } else { date_time(ms) };
     let mark = |mark: &crate::domain::forecast::Mark| {
         let kind = match &mark.kind {
