@@ -14,6 +14,7 @@ use plimsoll_domain as domain;
 
 mod certificate;
 pub mod check;
+mod conflict;
 mod consolidate;
 pub mod eligibility;
 mod instance;
@@ -28,6 +29,7 @@ mod relations;
 mod round;
 mod rules;
 mod search;
+mod sensitivity;
 mod shapes;
 mod sites;
 mod solve;
