@@ -137,8 +137,7 @@ fn the_table_fits_eighty_columns() {
       shop/Deployment/too-big ×2: 0/12 nodes are available: 12 Insufficient cpu.
       Together quota/m5.xlarge/r1a/on-demand and targets.web.zoneLoss leave pods
       without a node; without any one of them the others leave a way.
-      The least that would let all in: loosen quota/m5.xlarge/r1a/on-demand by 2
-      (node).
+      To let all in, loosen at least quota/m5.xlarge/r1a/on-demand by 2 (node).
 
     Forecasts of 25 series: 22 % less error than naive (median over backtests), p95
     held 94 % of the time.
@@ -218,7 +217,7 @@ fn the_plan_is_explained() {
 
     What keeps them out:
       - Together quota/m5.xlarge/r1a/on-demand and targets.web.zoneLoss leave pods without a node; without any one of them the others leave a way.
-      - The least that would let all in: loosen quota/m5.xlarge/r1a/on-demand by 2 (node).
+      - To let all in, loosen at least quota/m5.xlarge/r1a/on-demand by 2 (node).
 
     Held back for a later plan:
       - scale shop/mailer from 2 to 1; first give mailer-1 the lowest deletion cost, by targets.web.behavior.scaleDown

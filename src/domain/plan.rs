@@ -250,7 +250,8 @@ pub struct Binding {
 pub struct Conflict {
     /// The rules: a minimal set, so that without any one of them the others leave a way. Sorted.
     pub rules: Vec<String>,
-    /// A least change of rules, in units of each, that would leave a way for every pod. Sorted by rule.
+    /// The least change of rules, one unit counting as much as another, without which no plan holds every pod: a change in
+    /// the relaxation, so whole pods on whole nodes may take more. Sorted by rule.
     pub repair: Vec<Repair>,
 }
 

@@ -1,5 +1,5 @@
-//! Why not every pod gets a node: a minimal set of the owner's rules that together leave no way, and the least change of
-//! them that would let all in.
+//! Why not every pod gets a node: a minimal set of the owner's rules that together leave no way, and the least that they
+//! must be loosened by.
 //!
 //! Told of the relaxation: a conflict that is found is one of the full problem, for the relaxation allows more; a plan
 //! may still leave pods out where none is found, because parts of nodes and pods fit where whole ones do not.
@@ -130,8 +130,11 @@ mod tests {
         Effort { time: Duration::from_secs(10), relative_gap: 0.0, seed: 1, threads: 1 }
     }
 
+    /// Name, terms, sense and right-hand side of a rule.
+    type Rule<'a> = (&'a str, &'a [(usize, f64)], Sense, f64);
+
     /// Ten pods on nodes of two offers, one a node, each with a quota; further rules besides.
-    fn problem(quotas: [f64; 2], more: &[(&str, &[(usize, f64)], Sense, f64)]) -> Problem {
+    fn problem(quotas: [f64; 2], more: &[Rule<'_>]) -> Problem {
         let nodes =
             |pool| Variable { quantity: Quantity::Nodes { pool }, lower: 0.0, upper: 20.0, integer: true, cost: 1.0 };
         let unplaced = Variable {

@@ -231,8 +231,7 @@ pub fn conflict(conflict: &Conflict) -> Vec<String> {
             rules.join(" and ")
         )),
     };
-    let remedy =
-        (!repair.is_empty()).then(|| format!("The least that would let all in: loosen {}.", repair.join(", ")));
+    let remedy = (!repair.is_empty()).then(|| format!("To let all in, loosen at least {}.", repair.join(", ")));
     cause.into_iter().chain(remedy).collect()
 }
 
