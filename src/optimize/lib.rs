@@ -16,6 +16,7 @@ mod certificate;
 pub mod check;
 mod consolidate;
 pub mod eligibility;
+mod first_fit;
 mod instance;
 mod limits;
 mod model;
