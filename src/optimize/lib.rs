@@ -17,6 +17,7 @@ pub mod check;
 mod conflict;
 mod consolidate;
 pub mod eligibility;
+mod first_fit;
 mod instance;
 mod limits;
 mod model;

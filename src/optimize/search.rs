@@ -15,6 +15,7 @@ use super::certificate;
 use super::check::{CheckReport, check};
 use super::conflict::conflict;
 use super::consolidate::consolidate;
+use super::first_fit::first_fit;
 use super::instance::Instance;
 use super::model;
 use super::occupancy::Occupancy;
@@ -96,9 +97,12 @@ pub(super) fn search(
     let pools = pools(&instance);
     let mut problem = model::build(&instance, &pools, &relations);
 
-    // First plans: nothing changed, then whatever waits placed and bought for without any guidance.
+    // First plans: nothing changed, then whatever waits placed first-fit, then bought for without any guidance.
     let still = start(&instance, &relations, &unchanged(&instance));
     let mut candidates = Candidates::new(still.clone());
+    let mut first = still.clone();
+    first_fit(&mut first);
+    candidates.offer(Some(first));
     let plain = Guide::read(&instance, &pools, &problem, &[], &[]);
     let out_of_time = || watch.out_of_time();
     let spread = instance.sites.len() > instance.standing && relations.has_spread();
