@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use super::adaptive::band;
 use super::anomalies::Mark;
 use super::bank::{self, Member};
 use super::calibrate::{Errors, Shape};
@@ -195,13 +196,13 @@ impl Study {
             let value = (value * unit).finite_or(if value > 0.0 { f64::MAX } else { f64::MIN });
             if self.facts.non_negative { value.max(0.0) } else { value }
         };
-        let shape = self.steps.quantiles(&levels, fleet.map(|f| &f.steps));
+        let shapes = self.steps.adapted(&levels, fleet.map(|f| &f.steps));
         let quantiles = Array2::from_shape_fn((levels.len(), self.path.len()), |(i, h)| {
-            out(self.path[h] + shape[i] * self.steps.scale[h])
+            out(self.path[h] + shapes[band(h)][i] * self.steps.scale[h])
         });
         let centre = largest(&self.path[..self.lead]);
         let peak_scale = self.peak.scale.first().copied().unwrap_or(0.0);
-        let peak_shape = self.peak.quantiles(&levels, fleet.map(|f| &f.peak));
+        let peak_shape = self.peak.adapted(&levels, fleet.map(|f| &f.peak)).swap_remove(0);
         let mut before = f64::NEG_INFINITY;
         let peak = peak_shape
             .iter()

@@ -51,12 +51,9 @@ impl Study {
             origins: 0,
             weights: vec![(member.name, 1.0)],
             path: member.paths,
-            steps: Errors { scale, ..Errors::default() },
+            steps: Errors::untested(scale),
             // The peak of several steps is beyond the typical one.
-            peak: Errors {
-                scale: vec![peak_scale * (prior(1.0 - 0.5 / lead as f64).max(0.0) / 4.0 + 1.0)],
-                ..Errors::default()
-            },
+            peak: Errors::untested(vec![peak_scale * (prior(1.0 - 0.5 / lead as f64).max(0.0) / 4.0 + 1.0)]),
             lead,
             scores: [None; 3],
             borrowed,
