@@ -143,7 +143,7 @@ fn scales(residuals: &[f64], steps: usize, blocks: &[usize], without: Option<usi
     (0..steps)
         .map(|h| {
             // The neighbourhood grows with the step: near steps differ most from each other.
-            let half = (h / 4 + 1).min(steps / 8 + 1);
+            let half = h / 4 + 1;
             let (from, to) = (h.saturating_sub(half), (h + half + 1).min(steps));
             let count = counts[to] - counts[from];
             let local = if count > 0.0 { (sums[to] - sums[from]) / count } else { overall };

@@ -17,6 +17,7 @@ use super::windows::Windows;
 use super::{Seasons, Settings, coarse, seasons, smoothing};
 
 mod cold;
+mod spread;
 
 /// Share of zeros from which the intermittent model takes part.
 const MOSTLY_ZERO: f64 = 0.3;
@@ -119,7 +120,7 @@ impl Study {
         let mut study = if prepared.constant() || windows.origins() == 0 {
             Self::plain(&prepared, settings, seasons, lead, pooled)
         } else {
-            Self::tested(&prepared, seasons, &windows, lead, pooled)
+            Self::tested(&prepared, seasons, &windows, lead, pooled, pooled.and_then(|p| p.half(history)))
         };
         study.expect_events();
         study
@@ -141,6 +142,7 @@ impl Study {
         windows: &Windows,
         lead: usize,
         pooled: Option<&Pooled>,
+        half: Option<usize>,
     ) -> Self {
         let values = &prepared.clean;
         let mut members = vec![simple::last_value(values, windows)];
@@ -154,7 +156,7 @@ impl Study {
         members.extend(smoothing::members(values, &seasons, windows));
         members.extend(bank::regressions(values, &seasons, windows, None));
         members.extend(coarse::members(values, &seasons, windows));
-        members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, windows)));
+        members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, half, windows)));
 
         let scale = seasonal_scale(&prepared.measured, seasons.first().copied().unwrap_or(1))
             .or_else(|| seasonal_scale(&prepared.measured, 1))
@@ -171,7 +173,7 @@ impl Study {
             score(&members[plain.get(1).copied().unwrap_or(0)].paths),
             score(&members[0].paths),
         ];
-        let (steps, peak) = errors(prepared, windows, &combination, lead, 1e-6 * scale);
+        let (steps, peak) = errors(prepared, &seasons, windows, &combination, lead, 1e-6 * scale);
         Self {
             facts: Facts::of(prepared),
             seasons,
@@ -276,6 +278,7 @@ fn named(members: &[Member], weights: &[f64]) -> Vec<(String, f64)> {
 /// Errors of the steps and of the peak over the first `lead` steps.
 fn errors(
     prepared: &Prepared,
+    seasons: &[usize],
     windows: &Windows,
     combination: &Combination,
     lead: usize,
@@ -284,9 +287,11 @@ fn errors(
     let horizon = windows.horizon;
     let mut steps = Vec::with_capacity(combination.past.len());
     let mut peaks = Vec::with_capacity(windows.past().len());
+    let usual = spread::by_phase(&prepared.measured, seasons);
     for (window, path) in windows.past().iter().zip(combination.past.chunks_exact(horizon)) {
         let truth = &prepared.measured[window.start..window.start + horizon];
-        steps.extend(truth.iter().zip(path).map(|(y, f)| y - f));
+        let each = truth.iter().zip(path).enumerate();
+        steps.extend(each.map(|(h, (y, f))| (y - f) / usual[(window.start + h) % usual.len()]));
         // A peak that may hide in a gap is no truth.
         let whole = truth[..lead].iter().all(|y| y.is_finite());
         peaks.push(if whole { largest(&truth[..lead]) - largest(&path[..lead]) } else { f64::NAN });
@@ -294,8 +299,9 @@ fn errors(
     let blocks: Vec<usize> = windows.past().iter().map(|w| w.cut).collect();
     let tested = (windows.cuts[windows.origins()] - windows.cuts[0]) as f64;
     let independent = |span: usize| (tested / span as f64).clamp(1.0, blocks.len() as f64);
-    (
-        Errors::new(&steps, horizon, &blocks, independent(horizon), floor),
-        Errors::new(&peaks, 1, &blocks, independent(lead), floor),
-    )
+    let mut steps = Errors::new(&steps, horizon, &blocks, independent(horizon), floor);
+    for (h, scale) in steps.scale.iter_mut().enumerate() {
+        *scale *= usual[(prepared.len() + h) % usual.len()];
+    }
+    (steps, Errors::new(&peaks, 1, &blocks, independent(lead), floor))
 }

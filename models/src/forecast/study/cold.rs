@@ -30,7 +30,7 @@ impl Study {
         let values = &prepared.clean;
         let constant = prepared.constant();
         let season = if constant { None } else { seasons.first().copied().or_else(|| first_cycle(values, settings)) };
-        let lent = pooled.filter(|_| !constant).and_then(|p| p.members(values, &only).pop());
+        let lent = pooled.filter(|_| !constant).and_then(|p| p.members(values, None, &only).pop());
         let borrowed = lent.is_some();
         let member = lent.or_else(|| season.map(|s| cycle(values, s, &only)));
         let member = member.unwrap_or_else(|| simple::last_value(values, &only));
