@@ -9,13 +9,13 @@
 //! Tables have the columns `series,step,value`, rows in order of time, an empty value for a gap. Origins are so many steps
 //! before the end (`--back`), at the end of the table where a second one holds what followed (`--truth`), or every so
 //! many steps in a part of each series (`--every`, `--from`, `--to`). `--last` keeps only so many steps before the origin,
-//! `--sample 3:1` every third series from the second, `--candidates` tests day and week instead of declaring them.
+//! `--online 0.3` corrects quantiles by how those issued from 0.3 of each series on have held, as a deployment does. `--sample 3:1` every third series from the second, `--candidates` tests day and week instead of declaring them.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
 
 use std::time::Instant;
 
-use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Study, scores};
+use plimsoll_models::forecast::{Adaptive, FleetShape, Outcome, Pooled, Seasons, Settings, Study, scores};
 
 /// Levels asked for; those of the weighted quantile loss are among them.
 const LEVELS: [f64; 7] = [0.025, 0.1, 0.5, 0.9, 0.95, 0.975, 0.99];
@@ -34,6 +34,7 @@ struct Arguments {
     last: usize,
     sample: (usize, usize),
     candidates: bool,
+    online: Option<f64>,
     verbose: bool,
 }
 
@@ -53,6 +54,7 @@ impl Arguments {
             last: usize::MAX,
             sample: (1, 0),
             candidates: false,
+            online: None,
             verbose: false,
         };
         while let Some(flag) = given.next() {
@@ -74,6 +76,7 @@ impl Arguments {
                 "--every" => out.every = value.parse().ok()?,
                 "--from" => out.from = value.parse().ok()?,
                 "--to" => out.to = value.parse().ok()?,
+                "--online" => out.online = Some(value.parse().ok()?),
                 "--last" => out.last = value.parse().ok()?,
                 "--sample" => {
                     let (stride, first) = value.split_once(':')?;
@@ -256,7 +259,8 @@ fn origins(series: &[(String, Vec<f64>)], arguments: &Arguments) -> Vec<Vec<Opti
         .map(|k| {
             let at = |values: &Vec<f64>| {
                 let len = values.len() as f64;
-                let at = (len * arguments.from) as usize + k * arguments.every;
+                let from = arguments.online.unwrap_or(arguments.from);
+                let at = (len * from) as usize + k * arguments.every;
                 (at + arguments.horizon <= (len * arguments.to) as usize).then_some(at)
             };
             series.iter().map(|(_, values)| at(values)).collect()
@@ -268,6 +272,8 @@ fn origins(series: &[(String, Vec<f64>)], arguments: &Arguments) -> Vec<Vec<Opti
 fn run(series: &[(String, Vec<f64>)], arguments: &Arguments) -> (Vec<Score>, f64, usize) {
     let settings = arguments.settings();
     let mut sums = vec![Score::default(); series.len()];
+    let mut deployed: Vec<Deployed> =
+        vec![Deployed::default(); if arguments.online.is_some() { series.len() } else { 0 }];
     let (mut seconds, mut forecasts) = (0.0, 0);
     for starts in origins(series, arguments) {
         let mut who = Vec::new();
@@ -287,14 +293,45 @@ fn run(series: &[(String, Vec<f64>)], arguments: &Arguments) -> (Vec<Score>, f64
             _ => begun.elapsed().as_secs_f64(),
         };
         forecasts += histories.len();
-        for (((i, start), history), outcome) in who.iter().zip(&histories).zip(&outcomes) {
-            let truth = &series[*i].1[*start..start + arguments.horizon];
-            if let Some(score) = score(history, truth, outcome, arguments) {
+        for (((i, start), history), outcome) in who.iter().zip(&histories).zip(outcomes) {
+            let values = &series[*i].1;
+            let truth = &values[*start..start + arguments.horizon];
+            let outcome = match deployed.get_mut(*i) {
+                Some(deployed) => deployed.issue(&outcome, *start, values, &settings),
+                None => outcome,
+            };
+            if *start < (values.len() as f64 * arguments.from) as usize && arguments.back.is_empty() {
+                continue;
+            }
+            if let Some(score) = score(history, truth, &outcome, arguments) {
                 sums[*i].add(score);
             }
         }
     }
     (sums, seconds, forecasts)
+}
+
+/// One series' corrections, and the forecasts whose truth is still to come: start, steps known, what was issued.
+#[derive(Debug, Clone, Default)]
+struct Deployed {
+    adaptive: Adaptive,
+    pending: Vec<(usize, usize, Outcome)>,
+}
+
+impl Deployed {
+    /// Learns from what has come in by `start`, and issues the forecast made there.
+    fn issue(&mut self, outcome: &Outcome, start: usize, values: &[f64], settings: &Settings) -> Outcome {
+        let levels = settings.levels();
+        for (made, taught, issued) in &mut self.pending {
+            let known = (start - *made).min(settings.horizon);
+            self.adaptive.observe(issued, &levels, &values[*made..*made + known], *taught);
+            *taught = known;
+        }
+        self.pending.retain(|(_, taught, _)| *taught < settings.horizon);
+        let issued = self.adaptive.corrected(outcome);
+        self.pending.push((start, 0, issued.clone()));
+        issued
+    }
 }
 
 /// Processor seconds of this thread, where the kernel tells: on a shared machine the clock on the wall says little.

@@ -13,7 +13,7 @@ use crate::domain::scores::Scoreboard;
 use crate::domain::series::{NUMBERED_STEP_MS, is_numbered};
 use crate::domain::{InputError, Series};
 use crate::forecast::score::{self, Rolling, SCORED_LEVELS, Summary};
-use crate::forecast::{self, ForecastSettings, Live, LiveSettings};
+use crate::forecast::{self, Calendar, ForecastSettings, Live, LiveSettings};
 use crate::ingest::Source;
 use crate::ingest::metrics::{Options, TableShape};
 use crate::report::document::ForecastDocument;
@@ -38,20 +38,19 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
     if !known.is_empty() && is_numbered(input.axis.step_ms) {
         return Err(InputError::whole("--events", "needs timestamps: the input numbers its steps").into());
     }
-    let settings = settings(arguments)?;
+    let settings = settings(arguments, &known)?;
     bars.begin(Stage::Forecasting, Some(input.rows.len() as u64));
     let tell = |done: usize, _: usize| bars.done(done as u64);
-    let board = board(arguments, &input, truth.as_ref(), &settings, &tell)?;
-    // Scores alone need no forecast of what is to come; the page shows both.
-    let forecasts = if board.is_some() && arguments.output != ForecastFormat::Html {
-        Vec::new()
-    } else {
-        let mut forecasts = match &arguments.state {
-            Some(path) => from_state(path, arguments, &input, &settings)?,
-            None => forecast::forecast_series(&input, &settings, &tell),
-        };
-        forecast::mark_events(&input, &known, None, &mut forecasts);
-        forecasts
+    let (forecasts, board) = match (&arguments.truth, &truth, &arguments.state) {
+        (Some(path), Some(truth), _) => against_truth(arguments, &input, truth, path, &settings, &tell)?,
+        _ if arguments.backtest => {
+            let board = backtest(arguments, &input, &settings, &tell)?;
+            // Scores alone need no forecast of what is to come; the page shows both.
+            let page = arguments.output == ForecastFormat::Html;
+            (if page { forecast::forecast_series(&input, &settings, &tell) } else { Vec::new() }, Some(board))
+        }
+        (_, _, Some(path)) => (from_state(path, arguments, &input, &settings)?, None),
+        _ => (forecast::forecast_series(&input, &settings, &tell), None),
     };
     drop(bars);
     let text = match (arguments.output, &board) {
@@ -93,7 +92,7 @@ fn read_events(path: &Path) -> Result<Vec<KnownEvent>, Failure> {
     crate::policy::parse_events(&Source::read(path)?).map_err(Failure::Input)
 }
 
-fn settings(arguments: &ForecastArguments) -> Result<ForecastSettings, Failure> {
+fn settings(arguments: &ForecastArguments, known: &[KnownEvent]) -> Result<ForecastSettings, Failure> {
     let (horizon, lead) = (arguments.horizon, arguments.lead);
     if lead > horizon {
         return Err(InputError::whole("--lead", format!("is {lead} steps, beyond the horizon of {horizon}")).into());
@@ -106,38 +105,55 @@ fn settings(arguments: &ForecastArguments) -> Result<ForecastSettings, Failure> 
         seasons: arguments.season.as_ref().map(|s| s.iter().filter(|&&s| s > 0).map(|&s| s as usize).collect()),
         levels,
         lead_steps: lead as usize,
+        calendar: Calendar::new(known, None),
         threads: usize::from(arguments.threads),
     })
 }
 
-/// The scores, where they were asked for.
-fn board(
+type Tell<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// The forecasts and their scores against what followed. They are fitted once, with the scores' levels among theirs.
+fn against_truth(
     arguments: &ForecastArguments,
     input: &Series,
-    truth: Option<&Series>,
+    truth: &Series,
+    path: &Path,
     settings: &ForecastSettings,
-    tell: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Option<Scoreboard>, Failure> {
+    tell: Tell<'_>,
+) -> Result<(Vec<Forecast>, Option<Scoreboard>), Failure> {
+    let scored = settings.with_levels(&SCORED_LEVELS);
+    let forecasts = forecast::forecast_series(input, &scored, tell);
+    let file = path.display().to_string();
+    let board = score::score_truth(input, &forecasts, truth, &file, &scored, &summary(arguments, settings));
+    let forecasts = forecasts.into_iter().map(|forecast| forecast.at_levels(&settings.levels)).collect();
+    Ok((forecasts, Some(scored_any("--truth", board)?)))
+}
+
+/// The scores of forecasts from earlier origins.
+fn backtest(
+    arguments: &ForecastArguments,
+    input: &Series,
+    settings: &ForecastSettings,
+    tell: Tell<'_>,
+) -> Result<Scoreboard, Failure> {
+    let every_steps = every(arguments.every.as_deref(), arguments.horizon, input.axis.step_ms)?;
+    let rolling = Rolling { origins: arguments.origins as usize, every_steps };
+    scored_any("--backtest", score::score_rolling(input, settings, &rolling, &summary(arguments, settings), tell))
+}
+
+fn summary(arguments: &ForecastArguments, settings: &ForecastSettings) -> Summary {
     let season = settings.seasons.as_ref().map(|seasons| seasons.iter().copied().min().unwrap_or(1));
-    let summary = Summary { season, resamples: RESAMPLES, seed: arguments.seed };
-    let board = if let (Some(truth), Some(path)) = (truth, &arguments.truth) {
-        let settings = settings.with_levels(&SCORED_LEVELS);
-        let forecasts = forecast::forecast_series(input, &settings, tell);
-        score::score_truth(input, &forecasts, truth, &path.display().to_string(), &settings, &summary)
-    } else if arguments.backtest {
-        let every_steps = every(arguments.every.as_deref(), arguments.horizon, input.axis.step_ms)?;
-        let rolling = Rolling { origins: arguments.origins as usize, every_steps };
-        score::score_rolling(input, settings, &rolling, &summary, tell)
-    } else {
-        return Ok(None);
-    };
-    if board.series == 0 {
-        let problem = "leaves nothing to score: no series has a varying history before, and a value after, an origin";
-        return Err(InputError::whole(if arguments.backtest { "--backtest" } else { "--truth" }, problem)
-            .hint("give longer series, a shorter horizon or fewer origins; names must be the same in both files")
-            .into());
+    Summary { season, resamples: RESAMPLES, seed: arguments.seed }
+}
+
+fn scored_any(option: &str, board: Scoreboard) -> Result<Scoreboard, Failure> {
+    if board.series > 0 {
+        return Ok(board);
     }
-    Ok(Some(board))
+    let problem = "leaves nothing to score: no series has a varying history before, and a value after, an origin";
+    Err(InputError::whole(option, problem)
+        .hint("give longer series, a shorter horizon or fewer origins; names must be the same in both files")
+        .into())
 }
 
 /// Steps between origins, from steps or a duration that is a whole number of them.

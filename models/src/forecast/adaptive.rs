@@ -1,9 +1,12 @@
 //! Issued quantiles, corrected by how those before them held.
 
+use std::ops::Range;
+
 use super::outcome::Outcome;
 
-/// A correction moves by this many scales (mean absolute errors) if all truths of a band miss.
-const STEP: f64 = 0.25;
+/// A correction moves by this many scales (mean absolute errors) if all truths of a band miss. On training parts of the
+/// traces, 0.1 left the worst tenth of series 1 to 4 points lower at p90, and 0.6 cost 1 % of quantile loss more.
+const STEP: f64 = 0.5;
 /// No correction is larger, in scales: beyond it the forecast, not its width, is what is wrong.
 const MOST: f64 = 6.0;
 
@@ -49,25 +52,22 @@ impl Adaptive {
         out
     }
 
-    /// Learns from an issued forecast (as [`Adaptive::corrected`] gave it, at these levels) and what followed. `truth` may
-    /// be shorter than the horizon and hold gaps.
-    pub fn observe(&mut self, issued: &Outcome, levels: &[f64], truth: &[f64]) {
-        let steps = truth.len().min(issued.mean.len());
-        let mut from = 0;
-        while from < steps {
-            let b = band(from);
-            let to = ((1 << (b + 1)) - 1).min(steps);
+    /// Learns from an issued forecast (as [`Adaptive::corrected`] gave it, at these levels) and what has followed so far.
+    /// `truth` may hold gaps. A forecast may be shown again as its truth grows: its first `taught` steps were there before.
+    pub fn observe(&mut self, issued: &Outcome, levels: &[f64], truth: &[f64], taught: usize) {
+        let horizon = issued.mean.len();
+        let now = |steps: usize| steps <= truth.len() && steps > taught;
+        for (b, band) in bands(horizon).enumerate().filter(|(_, band)| now(band.end)) {
             if self.bands.len() <= b {
-                self.bands.push(vec![0.0; levels.len()]);
+                self.bands.resize(b + 1, vec![0.0; levels.len()]);
             }
             for (l, (correction, &level)) in self.bands[b].iter_mut().zip(levels).enumerate() {
-                let held = (from..to).filter(|&h| truth[h].is_finite()).map(|h| truth[h] <= issued.quantiles[[l, h]]);
-                learn(correction, level, held);
+                let measured = band.clone().filter(|&h| truth[h].is_finite());
+                learn(correction, level, measured.map(|h| truth[h] <= issued.quantiles[[l, h]]));
             }
-            from = to;
         }
         let lead = truth.get(..issued.lead_steps).filter(|lead| lead.iter().all(|v| v.is_finite()));
-        if let Some(lead) = lead {
+        if let Some(lead) = lead.filter(|_| now(issued.lead_steps)) {
             let most = lead.iter().copied().fold(f64::MIN, f64::max);
             self.peak.resize(levels.len(), 0.0);
             for ((correction, &level), &quantile) in self.peak.iter_mut().zip(levels).zip(&issued.peak) {
@@ -78,15 +78,26 @@ impl Adaptive {
 }
 
 fn learn(correction: &mut f64, level: f64, held: impl Iterator<Item = bool>) {
+    *correction = (*correction + learnt(STEP, level, held)).clamp(-MOST, MOST);
+}
+
+/// How far a quantile at `level` moves after truths of which these were at or below it.
+pub(crate) fn learnt(step: f64, level: f64, held: impl Iterator<Item = bool>) -> f64 {
     let (below, count) = held.fold((0.0, 0.0), |(below, count), held| (below + f64::from(u8::from(held)), count + 1.0));
-    if count > 0.0 {
-        *correction = (*correction + STEP * (level - below / count)).clamp(-MOST, MOST);
-    }
+    if count > 0.0 { step * (level - below / count) } else { 0.0 }
 }
 
 /// The band of step `h`, counted from 0.
-fn band(h: usize) -> usize {
+pub(crate) fn band(h: usize) -> usize {
     (h + 1).ilog2() as usize
+}
+
+/// The steps of each band, up to so many.
+pub(crate) fn bands(steps: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..)
+        .map(|b: u32| (1 << b) - 1)
+        .take_while(move |&from| from < steps)
+        .map(move |from| from..(2 * from + 1).min(steps))
 }
 
 #[cfg(test)]
@@ -127,7 +138,7 @@ mod tests {
                 peaks += f64::from(u8::from(truth[..3].iter().all(|v| *v <= now.peak[2])));
                 count += 1.0;
             }
-            adaptive.observe(&now, &levels, &truth);
+            adaptive.observe(&now, &levels, &truth, 0);
             assert!(now.quantiles.columns().into_iter().all(|c| c[0] <= c[1] && c[1] <= c[2]));
         }
         for (below, level) in below.iter().zip(levels) {
@@ -141,10 +152,12 @@ mod tests {
         let levels = [0.1, 0.9];
         let plain = issued(&levels);
         let mut adaptive = Adaptive::new();
-        adaptive.observe(&plain, &levels, &[f64::NAN; 6]);
+        adaptive.observe(&plain, &levels, &[f64::NAN; 6], 0);
         assert_eq!(adaptive.corrected(&plain), plain);
-        adaptive.observe(&plain, &levels, &[1e9]);
-        assert_eq!(adaptive.bands.len(), 3);
+        adaptive.observe(&plain, &levels, &[1e9], 0);
+        let taught = adaptive.clone();
+        adaptive.observe(&plain, &levels, &[1e9, 1e9], 1);
+        assert_eq!(adaptive, taught, "no further band is whole");
         assert!(adaptive.peak.is_empty() && adaptive.bands[0][1] > 0.0);
         let corrected = adaptive.corrected(&plain);
         assert!(corrected.quantiles[[1, 0]] > plain.quantiles[[1, 0]]);

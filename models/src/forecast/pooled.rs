@@ -2,7 +2,7 @@
 
 use super::bank::{Member, bounds};
 use super::prepare::Prepared;
-use super::regression::{Dense, Fit, LagSet, Running, iterate, running_products, running_sums};
+use super::regression::{Dense, Fit, Gram, LagSet, Running, iterate, running_products, running_sums};
 use super::study::{windows_of, with_weeks};
 use super::windows::Windows;
 use super::{Seasons, Settings};
@@ -14,22 +14,37 @@ const MOST_LAGS: usize = 338;
 /// Ridge penalty on values scaled to a mean absolute seasonal difference of 1.
 const PENALTY: f64 = 1.0;
 
-/// Regressions fitted over many series, one a reach and rolling origin.
+/// Regressions fitted over many series, one a reach.
+///
+/// Fits that see nothing of what the rolling origins test would be starved where histories are short, and judged worse
+/// than they are. So the fleet is halved, and each half's series are tested with what the other half taught: such a fit
+/// knows other series' newest steps, but nothing of their own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pooled {
     season: usize,
     reaches: Vec<Reach>,
+    /// Which half each series of the fit was in, by its fingerprint, sorted.
+    halves: Vec<(u64, usize)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Reach {
     name: &'static str,
     lags: Vec<usize>,
-    /// Saw everything.
+    /// Saw every series.
     whole: Fit,
-    /// Saw nothing of what the rolling origins test: one fit serves all of them, for leaving out a block more or less
-    /// of each series changes little in a fleet.
-    tested: Fit,
+    /// Each saw the other half of the series.
+    others: [Fit; 2],
+}
+
+/// Tells series of a fleet apart: a hash of the length and some of the values (FNV-1a).
+fn fingerprint(history: &[f64]) -> u64 {
+    const VALUES: usize = 32;
+    let stride = history.len().div_ceil(VALUES).max(1);
+    let words = history.iter().rev().step_by(stride).map(|v| v.to_bits());
+    std::iter::once(history.len() as u64)
+        .chain(words)
+        .fold(0xCBF2_9CE4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01B3))
 }
 
 /// A history in the pooled regression's scale.
@@ -70,6 +85,7 @@ fn reaches(seasons: &[usize]) -> Vec<LagSet> {
         }
     };
     push("pooled day", season + 2);
+    push("pooled three days", 3 * season + 2);
     if let Some(week) = longer.first() {
         push("pooled week", week + 1);
         push("pooled fortnight", 2 * week + 1);
@@ -78,8 +94,8 @@ fn reaches(seasons: &[usize]) -> Vec<LagSet> {
 }
 
 impl Pooled {
-    /// Fits over the histories of a fleet. `None` where there is no common season, or fewer than two histories are
-    /// long enough for all rolling origins.
+    /// Fits over the histories of a fleet. `None` where there is no common season, or no reach for which either half of
+    /// the fleet has rows enough.
     #[must_use]
     pub fn over(histories: &[Vec<f64>], settings: &Settings) -> Option<Self> {
         let seasons = match &settings.seasons {
@@ -87,59 +103,63 @@ impl Pooled {
             Seasons::Candidates(candidates) => with_weeks(candidates),
             Seasons::Find => return None,
         };
-        let stride = histories.len().div_ceil(2 * MOST_HISTORIES).max(1);
-        let prepare = |history: &Vec<f64>| Prepared::new(history, &seasons, &settings.events);
-        let prepared: Vec<Prepared> = histories.iter().step_by(stride).map(prepare).collect();
-        let windows: Vec<Windows> = prepared.iter().map(|p| windows_of(p.len(), &seasons, settings)).collect();
-        let usable: Vec<(&[f64], &Windows)> = prepared
+        let stride = histories.len().div_ceil(MOST_HISTORIES).max(1);
+        let prepare = |history: &Vec<f64>| (fingerprint(history), Prepared::new(history, &seasons, &settings.events));
+        let prepared: Vec<(u64, Prepared)> = histories.iter().step_by(stride).map(prepare).collect();
+        let usable: Vec<(u64, &[f64], usize)> = prepared
             .iter()
-            .zip(&windows)
-            .filter(|(p, _)| !p.constant())
-            .map(|(p, windows)| (p.clean.as_slice(), windows))
+            .filter(|(_, p)| !p.constant())
+            .map(|(id, p)| (*id, p.clean.as_slice(), windows_of(p.len(), &seasons, settings).cuts[0]))
             .collect();
-        if usable.len() < 2 { None } else { Self::fit(&usable, &seasons, settings.origins) }
+        if usable.len() < 2 { None } else { Self::fit(&usable, &seasons) }
     }
 
-    /// Fits over `histories`, each with its windows; all share `seasons` (shortest first). Only histories with
-    /// `origins` full blocks take part, so that every rolling origin is fitted on one and the same set. `None` where
-    /// there is no season or nothing to fit.
-    pub(crate) fn fit(histories: &[(&[f64], &Windows)], seasons: &[usize], origins: usize) -> Option<Self> {
+    /// Fits over histories (fingerprint, values, first fit end), which share `seasons` (shortest first).
+    fn fit(histories: &[(u64, &[f64], usize)], seasons: &[usize]) -> Option<Self> {
         let season = *seasons.first()?;
-        let usable: Vec<_> = histories.iter().filter(|(_, windows)| windows.origins() >= origins).collect();
-        let stride = usable.len().div_ceil(MOST_HISTORIES).max(1);
         let sets = reaches(seasons);
         let mut sums: Vec<[Dense; 2]> = sets.iter().map(|set| [(); 2].map(|()| Dense::new(set.longest()))).collect();
         let mut running = Running::new();
-        for (values, windows) in usable.into_iter().step_by(stride) {
-            let ends = [windows.cuts[0], values.len()];
-            let Some(scaled) = Scaled::new(values, season, ends[0]) else { continue };
+        let mut halves = Vec::new();
+        for (i, &(id, values, first_cut)) in histories.iter().enumerate() {
+            let half = i % 2;
+            halves.push((id, half));
+            let Some(scaled) = Scaled::new(values, season, first_cut) else { continue };
             let totals = running_sums(&scaled.z);
-            for (dense, end) in sums.iter_mut().flat_map(|both| both.iter_mut().zip(ends)) {
-                dense.add_sums(&totals, end);
+            for both in &mut sums {
+                both[half].add_sums(&totals, values.len());
             }
             for first in (0..=sets.iter().map(LagSet::longest).max().unwrap_or(0)).step_by(Dense::STRIDE) {
                 running_products(&scaled.z, first, &mut running);
-                for (dense, end) in sums.iter_mut().flat_map(|both| both.iter_mut().zip(ends)) {
-                    dense.add_products(&running, first, end);
+                for both in &mut sums {
+                    both[half].add_products(&running, first, values.len());
                 }
             }
         }
+        halves.sort_unstable();
         let reaches: Vec<Reach> = sets
             .into_iter()
             .zip(sums)
-            .filter_map(|(set, [tested, whole])| {
-                let fit = |dense: Dense| {
-                    let gram = dense.gram();
-                    (gram.rows > 2.0 * set.lags.len() as f64).then(|| gram.solve(set.penalty))?
-                };
-                Some(Reach { name: set.name, tested: fit(tested)?, whole: fit(whole)?, lags: set.lags })
+            .filter_map(|(set, halves)| {
+                let grams = halves.map(|half| half.gram());
+                let fit = |gram: &Gram| (gram.rows > 2.0 * set.lags.len() as f64).then(|| gram.solve(set.penalty))?;
+                let others = [fit(&grams[1])?, fit(&grams[0])?];
+                let [mut whole, second] = grams;
+                whole.add(&second);
+                Some(Reach { name: set.name, others, whole: fit(&whole)?, lags: set.lags })
             })
             .collect();
-        (!reaches.is_empty()).then_some(Self { season, reaches })
+        (!reaches.is_empty()).then_some(Self { season, reaches, halves })
     }
 
-    /// The members for one history: every reach its length allows.
-    pub(crate) fn members(&self, values: &[f64], windows: &Windows) -> Vec<Member> {
+    /// The half that `history` was in, if it was.
+    pub(crate) fn half(&self, history: &[f64]) -> Option<usize> {
+        let id = fingerprint(history);
+        self.halves.binary_search_by_key(&id, |(other, _)| *other).ok().map(|at| self.halves[at].1)
+    }
+
+    /// The members for one history: every reach its length allows. `half` is the one its series was in.
+    pub(crate) fn members(&self, values: &[f64], half: Option<usize>, windows: &Windows) -> Vec<Member> {
         let Some(scaled) = Scaled::new(values, self.season, windows.cuts[0]) else { return Vec::new() };
         let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| bounds(&values[..cut])).collect();
         self.reaches
@@ -149,7 +169,7 @@ impl Pooled {
                 let longest = reach.lags.len();
                 let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
                 for window in &windows.list {
-                    let fit = if window.cut == windows.origins() { &reach.whole } else { &reach.tested };
+                    let fit = half.map_or(&reach.whole, |half| &reach.others[half]);
                     let (low, high) = limits[window.cut];
                     let past = &scaled.z[window.start - longest..window.start];
                     let path = iterate(past, &reach.lags, fit, windows.horizon, (-1e6, 1e6));
@@ -158,5 +178,27 @@ impl Pooled {
                 Member { name: reach.name.to_owned(), paths }
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::anomalies::tests::load;
+    use super::*;
+
+    #[test]
+    fn a_series_is_tested_by_what_others_taught() {
+        let settings = Settings { horizon: 24, seasons: Seasons::Declared(vec![24]), ..Settings::default() };
+        let fleet: Vec<Vec<f64>> = (0..6).map(load).collect();
+        let mut changed = fleet.clone();
+        changed[2].reverse();
+        let (before, after) = (Pooled::over(&fleet, &settings).unwrap(), Pooled::over(&changed, &settings).unwrap());
+        let half = after.half(&changed[2]).unwrap();
+        assert_eq!(before.half(&fleet[2]), Some(half));
+        assert_eq!(after.half(&fleet[2]), None, "no longer in the fleet");
+        for (before, after) in before.reaches.iter().zip(&after.reaches) {
+            assert_eq!(before.others[half], after.others[half], "{}", before.name);
+            assert_ne!(before.whole, after.whole, "{}", before.name);
+        }
     }
 }

@@ -234,6 +234,13 @@ impl Dense {
 }
 
 impl Gram {
+    /// Adds the rows of another of the same lags.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.products.iter_mut().zip(&other.products).for_each(|(sum, more)| *sum += more);
+        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, more)| *sum += more);
+        self.rows += other.rows;
+    }
+
     /// The ridge solution. The intercept is taken out by centring, so it carries no penalty. `None` if there are too
     /// few rows to say anything or the matrix is numerically singular.
     pub(crate) fn solve(&self, penalty: f64) -> Option<Fit> {

@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use super::adaptive::band;
 use super::anomalies::Mark;
 use super::bank::{self, Member};
 use super::calibrate::{Errors, Shape};
@@ -16,6 +17,7 @@ use super::windows::Windows;
 use super::{Seasons, Settings, coarse, seasons, smoothing};
 
 mod cold;
+mod spread;
 
 /// Share of zeros from which the intermittent model takes part.
 const MOSTLY_ZERO: f64 = 0.3;
@@ -118,7 +120,7 @@ impl Study {
         let mut study = if prepared.constant() || windows.origins() == 0 {
             Self::plain(&prepared, settings, seasons, lead, pooled)
         } else {
-            Self::tested(&prepared, seasons, &windows, lead, pooled)
+            Self::tested(&prepared, seasons, &windows, lead, pooled, pooled.and_then(|p| p.half(history)))
         };
         study.expect_events();
         study
@@ -140,6 +142,7 @@ impl Study {
         windows: &Windows,
         lead: usize,
         pooled: Option<&Pooled>,
+        half: Option<usize>,
     ) -> Self {
         let values = &prepared.clean;
         let mut members = vec![simple::last_value(values, windows)];
@@ -153,7 +156,7 @@ impl Study {
         members.extend(smoothing::members(values, &seasons, windows));
         members.extend(bank::regressions(values, &seasons, windows, None));
         members.extend(coarse::members(values, &seasons, windows));
-        members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, windows)));
+        members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, half, windows)));
 
         let scale = seasonal_scale(&prepared.measured, seasons.first().copied().unwrap_or(1))
             .or_else(|| seasonal_scale(&prepared.measured, 1))
@@ -170,7 +173,7 @@ impl Study {
             score(&members[plain.get(1).copied().unwrap_or(0)].paths),
             score(&members[0].paths),
         ];
-        let (steps, peak) = errors(prepared, windows, &combination, lead, 1e-6 * scale);
+        let (steps, peak) = errors(prepared, &seasons, windows, &combination, lead, 1e-6 * scale);
         Self {
             facts: Facts::of(prepared),
             seasons,
@@ -195,13 +198,13 @@ impl Study {
             let value = (value * unit).finite_or(if value > 0.0 { f64::MAX } else { f64::MIN });
             if self.facts.non_negative { value.max(0.0) } else { value }
         };
-        let shape = self.steps.quantiles(&levels, fleet.map(|f| &f.steps));
+        let shapes = self.steps.adapted(&levels, fleet.map(|f| &f.steps));
         let quantiles = Array2::from_shape_fn((levels.len(), self.path.len()), |(i, h)| {
-            out(self.path[h] + shape[i] * self.steps.scale[h])
+            out(self.path[h] + shapes[band(h)][i] * self.steps.scale[h])
         });
         let centre = largest(&self.path[..self.lead]);
         let peak_scale = self.peak.scale.first().copied().unwrap_or(0.0);
-        let peak_shape = self.peak.quantiles(&levels, fleet.map(|f| &f.peak));
+        let peak_shape = self.peak.adapted(&levels, fleet.map(|f| &f.peak)).swap_remove(0);
         let mut before = f64::NEG_INFINITY;
         let peak = peak_shape
             .iter()
@@ -275,6 +278,7 @@ fn named(members: &[Member], weights: &[f64]) -> Vec<(String, f64)> {
 /// Errors of the steps and of the peak over the first `lead` steps.
 fn errors(
     prepared: &Prepared,
+    seasons: &[usize],
     windows: &Windows,
     combination: &Combination,
     lead: usize,
@@ -283,9 +287,11 @@ fn errors(
     let horizon = windows.horizon;
     let mut steps = Vec::with_capacity(combination.past.len());
     let mut peaks = Vec::with_capacity(windows.past().len());
+    let usual = spread::by_phase(&prepared.measured, seasons);
     for (window, path) in windows.past().iter().zip(combination.past.chunks_exact(horizon)) {
         let truth = &prepared.measured[window.start..window.start + horizon];
-        steps.extend(truth.iter().zip(path).map(|(y, f)| y - f));
+        let each = truth.iter().zip(path).enumerate();
+        steps.extend(each.map(|(h, (y, f))| (y - f) / usual[(window.start + h) % usual.len()]));
         // A peak that may hide in a gap is no truth.
         let whole = truth[..lead].iter().all(|y| y.is_finite());
         peaks.push(if whole { largest(&truth[..lead]) - largest(&path[..lead]) } else { f64::NAN });
@@ -293,8 +299,9 @@ fn errors(
     let blocks: Vec<usize> = windows.past().iter().map(|w| w.cut).collect();
     let tested = (windows.cuts[windows.origins()] - windows.cuts[0]) as f64;
     let independent = |span: usize| (tested / span as f64).clamp(1.0, blocks.len() as f64);
-    (
-        Errors::new(&steps, horizon, &blocks, independent(horizon), floor),
-        Errors::new(&peaks, 1, &blocks, independent(lead), floor),
-    )
+    let mut steps = Errors::new(&steps, horizon, &blocks, independent(horizon), floor);
+    for (h, scale) in steps.scale.iter_mut().enumerate() {
+        *scale *= usual[(prepared.len() + h) % usual.len()];
+    }
+    (steps, Errors::new(&peaks, 1, &blocks, independent(lead), floor))
 }

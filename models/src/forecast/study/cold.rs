@@ -30,7 +30,7 @@ impl Study {
         let values = &prepared.clean;
         let constant = prepared.constant();
         let season = if constant { None } else { seasons.first().copied().or_else(|| first_cycle(values, settings)) };
-        let lent = pooled.filter(|_| !constant).and_then(|p| p.members(values, &only).pop());
+        let lent = pooled.filter(|_| !constant).and_then(|p| p.members(values, None, &only).pop());
         let borrowed = lent.is_some();
         let member = lent.or_else(|| season.map(|s| cycle(values, s, &only)));
         let member = member.unwrap_or_else(|| simple::last_value(values, &only));
@@ -51,12 +51,9 @@ impl Study {
             origins: 0,
             weights: vec![(member.name, 1.0)],
             path: member.paths,
-            steps: Errors { scale, ..Errors::default() },
+            steps: Errors::untested(scale),
             // The peak of several steps is beyond the typical one.
-            peak: Errors {
-                scale: vec![peak_scale * (prior(1.0 - 0.5 / lead as f64).max(0.0) / 4.0 + 1.0)],
-                ..Errors::default()
-            },
+            peak: Errors::untested(vec![peak_scale * (prior(1.0 - 0.5 / lead as f64).max(0.0) / 4.0 + 1.0)]),
             lead,
             scores: [None; 3],
             borrowed,

@@ -113,16 +113,17 @@ impl Plot {
         }
     }
 
-    /// Shades a span of time from top to bottom.
-    pub(in crate::html) fn span(&mut self, from_ms: i64, to_ms: i64, class: &str) {
+    /// Shades a span of time from top to bottom, with a name for the pointer.
+    pub(in crate::html) fn span(&mut self, from_ms: i64, to_ms: i64, class: &str, title: &str) {
         let x = |time_ms: i64| self.point(time_ms, 0.0).0;
         let (left, right) = (x(from_ms), x(to_ms));
         // A mark of one instant is still to be seen.
         let rect = Element::new("rect")
             .set("class", class)
             .set("x", left)
-            .set("width", (right - left).max(3))
-            .set("height", 1000);
+            .set("width", (right - left).max(4))
+            .set("height", 1000)
+            .child(Element::new("title").text(title));
         self.shapes.push(rect);
     }
 
