@@ -1,4 +1,4 @@
-//! Pods of a real GPU cluster placed one by one: Alibaba's OpenB traces of 2023, replayed as their authors do. The nodes with
+//! Pods of a real GPU cluster placed one by one: Alibaba's `OpenB` traces of 2023, replayed as their authors do. The nodes with
 //! GPUs only; the trace's pods in a random order, then more of them drawn at random until they ask for 130 % of the GPUs;
 //! a pod that fits nowhere is lost. Ten seeds. The share of all GPUs allocated at the end is printed beside the time, with
 //! what Weng et al. (ATC 2023) published for their rule.

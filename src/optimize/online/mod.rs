@@ -18,8 +18,8 @@ pub use room::{Demand, Room};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-/// Futures that a worth is averaged over. More of them change little: 24 in place of 8 moved the share of GPUs allocated on
-/// the OpenB trace by less than the seeds of the arrivals do.
+/// Futures that a worth is averaged over. More of them change little: 24 in place of 8 moved the share of GPUs allocated in
+/// `benches/online.rs` by less than the seeds of the arrivals do.
 const FUTURES: usize = 8;
 /// Pods of a future.
 const LENGTH: usize = 60;
