@@ -213,7 +213,7 @@ fn the_page_of_forecasts_marks_events_and_refers_to_nothing_outside() {
     let page = printed(&folder, &[&arguments[..], &["--backtest", "-o", "html"]].concat());
     assert!(page.len() < 2_000_000);
     assert_eq!(page.matches("role=\"img\"").count(), 3, "two fans and the coverage");
-    assert!(page.contains("&lt;sale&gt;") && page.contains("class=\"marked\""));
+    assert!(page.contains("&lt;sale&gt;") && page.contains("class=\"marked event\"") && page.contains("known event</li>"));
     for outside in ["<script", "http://", "https://", "url(", "@import", "NaN"] {
         assert!(!page.contains(outside), "{outside}");
     }
