@@ -1,6 +1,5 @@
 //! `plimsoll forecast`.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -18,6 +17,7 @@ use crate::ingest::Source;
 use crate::ingest::metrics::{Options, TableShape};
 use crate::report::document::ForecastDocument;
 use crate::report::html;
+use crate::report::text::forecast_table;
 use crate::series;
 
 use super::arguments::{ForecastArguments, ForecastFormat};
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
         (ForecastFormat::Table, Some(board)) => scores::table(board),
         (ForecastFormat::Csv, Some(board)) => scores::csv(board),
         (ForecastFormat::Json, Some(board)) => scores::json(board),
-        (ForecastFormat::Table, None) => table(&forecasts),
+        (ForecastFormat::Table, None) => forecast_table(&forecasts),
         (ForecastFormat::Csv, None) => forecast::to_csv(&forecasts),
         (ForecastFormat::Json, None) => json_document(&forecasts),
         (ForecastFormat::Html, _) => {
@@ -201,36 +201,6 @@ fn from_state(
     Ok(live.forecasts())
 }
 
-/// A line a series: the peak expected over the lead time and how the method did on the series' past.
-fn table(forecasts: &[Forecast]) -> String {
-    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
-    let widest = forecasts.iter().map(|f| f.subject.to_string().chars().count()).max().unwrap_or(0).clamp(6, 48);
-    let mut text = format!(
-        "{:widest$} {:>12} {:>12} {:>8} {:>8} {:>8} {:>9}  SEASONS\n",
-        "SERIES", "NEXT", "PEAK", "MASE", "NAIVE", "LAST", "COVERED"
-    );
-    for f in forecasts {
-        let trust = &f.trust;
-        let seasons = trust.seasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let note = trust.fallback.as_deref().unwrap_or(if seasons.is_empty() { "none" } else { &seasons });
-        let name = f.subject.to_string();
-        // How much of the past the highest quantile held.
-        let covered =
-            trust.coverage.last().map_or_else(|| "-".to_owned(), |(_, share)| format!("{:.1} %", 100.0 * share));
-        // Writing to a string can't fail.
-        let _ = writeln!(
-            text,
-            "{name:widest$} {:>12} {:>12} {:>8} {:>8} {:>8} {covered:>9}  {note}",
-            number(f.mean.first().copied()),
-            number(f.peak.last().copied()),
-            number(trust.mase),
-            number(trust.mase_seasonal_naive),
-            number(trust.mase_last_value),
-        );
-    }
-    text
-}
-
 /// Everything that is known of each forecast.
 fn json_document(forecasts: &[Forecast]) -> String {
     let items: Vec<serde_json::Value> = forecasts
@@ -243,6 +213,9 @@ fn json_document(forecasts: &[Forecast]) -> String {
                 .map(|(level, row)| (level.to_string(), json!(row.to_vec())))
                 .collect();
             let mut item = json!(ForecastDocument::from(f));
+            if is_numbered(f.step_ms) {
+                number_steps(&mut item, f);
+            }
             item["mean"] = json!(f.mean);
             item["quantiles"] = serde_json::Value::Object(quantiles);
             item
@@ -250,4 +223,13 @@ fn json_document(forecasts: &[Forecast]) -> String {
         .collect();
     let document = json!({ "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ForecastList", "items": items });
     format!("{document:#}\n")
+}
+
+/// Where the input counts steps, so do the document's starts and ends.
+fn number_steps(item: &mut serde_json::Value, forecast: &Forecast) {
+    item["start"] = json!(forecast.start_ms.to_string());
+    for (mark, document) in forecast.marks.iter().zip(item["marks"].as_array_mut().into_iter().flatten()) {
+        document["start"] = json!(mark.start_ms.to_string());
+        document["end"] = json!(mark.end_ms.to_string());
+    }
 }

@@ -10,7 +10,14 @@ pub(crate) struct Member {
     pub name: String,
     /// Shape (windows, horizon), row after row.
     pub paths: Vec<f64>,
+    /// Standing before any error is seen. Kin err alike, so members of a large family stand lower than those of a small one.
+    /// Chosen on validation windows of M4, where it took 1 % off the error of whole histories and of a fortnight alike; on
+    /// cloud traces a day ahead it costs as much.
+    pub standing: f64,
 }
+
+/// Regressions on raw values and on differences by a longer season: as many of each as by the day, and mostly worse.
+const LOWER_STANDING: f64 = 0.5;
 
 /// Ridge penalties on series of unit variance. Ten times as much was worse on validation windows of M4's hourly series,
 /// a third as much no better.
@@ -149,7 +156,7 @@ pub(crate) fn regressions(values: &[f64], seasons: &[usize], windows: &Windows, 
         let scaling = Scaling::of(values, logs);
         let z: Vec<f64> = values.iter().map(|&v| scaling.bend(v)).collect();
         let bent = if logs { "log" } else { "level" };
-        let stream = Stream { z: &z, scaling, values, windows };
+        let stream = Stream { z: &z, scaling, values, windows, day: seasons.first().copied().unwrap_or(0) };
         stream.run(&sets, &plan, 0, &format!("{bent} raw"), &mut members);
         for (i, &season) in seasons.iter().enumerate().take(2) {
             if first_cut * 2 >= season * 5 {
@@ -168,10 +175,13 @@ struct Stream<'a> {
     scaling: Scaling,
     values: &'a [f64],
     windows: &'a Windows,
+    /// The shortest season; 0 where there is none.
+    day: usize,
 }
 
 impl Stream<'_> {
     fn run(&self, sets: &[LagSet], plan: &GramPlan, season: usize, name: &str, members: &mut Vec<Member>) {
+        let standing = if season == self.day { 1.0 } else { LOWER_STANDING };
         let Windows { cuts, list, horizon, .. } = self.windows;
         let differenced: Vec<f64>;
         let z = if season == 0 {
@@ -209,7 +219,7 @@ impl Stream<'_> {
                 }
                 debug_assert_eq!(paths.len(), begin + horizon);
             }
-            members.push(Member { name: format!("{name} {}", set.name), paths });
+            members.push(Member { name: format!("{name} {}", set.name), paths, standing });
         }
     }
 }

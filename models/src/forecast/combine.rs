@@ -44,7 +44,7 @@ fn block_errors(members: &[Member], windows: &Windows, measured: &[f64]) -> Vec<
 }
 
 /// Weights from the errors of all blocks but `without`.
-fn weights(errors: &[Vec<f64>], without: Option<usize>, smallest: f64) -> Vec<f64> {
+fn weights(members: &[Member], errors: &[Vec<f64>], without: Option<usize>, smallest: f64) -> Vec<f64> {
     let overall: Vec<f64> = errors
         .iter()
         .map(|blocks| {
@@ -58,8 +58,11 @@ fn weights(errors: &[Vec<f64>], without: Option<usize>, smallest: f64) -> Vec<f6
     }
     let blocks = errors.first().map_or(0, Vec::len) as f64;
     let power = POWER * (blocks / BLOCKS).max(1.0);
-    let raw: Vec<f64> =
-        overall.iter().map(|error| if error.is_finite() { (best / error).powf(power) } else { 0.0 }).collect();
+    let raw: Vec<f64> = overall
+        .iter()
+        .zip(members)
+        .map(|(error, member)| if error.is_finite() { member.standing * (best / error).powf(power) } else { 0.0 })
+        .collect();
     let total: f64 = raw.iter().sum();
     raw.into_iter().map(|weight| weight / total).collect()
 }
@@ -75,7 +78,8 @@ pub(crate) fn combine(
 ) -> Combination {
     let horizon = windows.horizon;
     let errors = block_errors(members, windows, measured);
-    let by_block: Vec<Vec<f64>> = (0..windows.origins()).map(|block| weights(&errors, Some(block), smallest)).collect();
+    let by_block: Vec<Vec<f64>> =
+        (0..windows.origins()).map(|block| weights(members, &errors, Some(block), smallest)).collect();
     let blend = |window: usize, weights: &[f64]| {
         let mut path = vec![0.0; horizon];
         for (member, &weight) in members.iter().zip(weights).filter(|(_, w)| **w > 0.0) {
@@ -101,7 +105,7 @@ pub(crate) fn combine(
         let (past, path) = paths.split_at(paths.len() - horizon);
         return Combination { weights, path: path.to_vec(), past: past.to_vec() };
     }
-    let weights = weights(&errors, None, smallest);
+    let weights = weights(members, &errors, None, smallest);
     let path = blend(windows.list.len() - 1, &weights);
     Combination { weights, path, past }
 }

@@ -175,7 +175,7 @@ impl Pooled {
                     let path = iterate(past, &reach.lags, fit, windows.horizon, (-1e6, 1e6));
                     paths.extend(path.into_iter().map(|z| scaled.back(z).clamp(low, high)));
                 }
-                Member { name: reach.name.to_owned(), paths }
+                Member { name: reach.name.to_owned(), paths, standing: 1.0 }
             })
             .collect()
     }

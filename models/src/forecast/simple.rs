@@ -3,13 +3,17 @@
 use super::bank::Member;
 use super::windows::Windows;
 
+/// Standing of naive members beside a dozen regressions.
+const NAIVE_STANDING: f64 = 2.0;
+
 /// Repeats the last season.
 pub(crate) fn seasonal_naive(values: &[f64], season: usize, windows: &Windows) -> Member {
-    from_each_window(format!("naive {season}"), windows, |start, horizon| {
+    let member = from_each_window(format!("naive {season}"), windows, |start, horizon| {
         let from = start.saturating_sub(season.max(1));
         let last = &values[from..start];
         (0..horizon).map(|h| last.get(h % last.len().max(1)).copied().unwrap_or(0.0)).collect()
-    })
+    });
+    Member { standing: NAIVE_STANDING, ..member }
 }
 
 /// Repeats the last of the longest season, moved by how the steps before the start stand against those one season
@@ -39,7 +43,7 @@ pub(crate) fn moved(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec
                     (if positive { value.clamp(-600.0, 600.0).exp() } else { value }).clamp(low, high)
                 }));
             }
-            Member { name: format!("naive {long} moved by {name}"), paths }
+            Member { name: format!("naive {long} moved by {name}"), paths, standing: NAIVE_STANDING }
         })
         .collect()
 }
@@ -47,7 +51,7 @@ pub(crate) fn moved(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec
 /// Repeats the last value.
 pub(crate) fn last_value(values: &[f64], windows: &Windows) -> Member {
     let last = seasonal_naive(values, 1, windows);
-    Member { name: "last value".to_owned(), ..last }
+    Member { name: "last value".to_owned(), standing: 1.0, ..last }
 }
 
 /// Shares of a shift that are left after the shortest season.
@@ -127,7 +131,7 @@ pub(crate) fn intermittent(values: &[f64], windows: &Windows) -> Member {
 }
 
 pub(crate) fn from_each_window(name: String, windows: &Windows, path: impl Fn(usize, usize) -> Vec<f64>) -> Member {
-    Member { name, paths: windows.list.iter().flat_map(|w| path(w.start, windows.horizon)).collect() }
+    Member { name, standing: 1.0, paths: windows.list.iter().flat_map(|w| path(w.start, windows.horizon)).collect() }
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ const LEVELS: [f64; 4] = [0.002, 0.01, 0.05, 0.2];
 const SEASONS: [f64; 4] = [0.02, 0.15, 0.3, 0.5];
 const ERRORS: [f64; 4] = [0.0, 0.6, 0.9, 0.97];
 
+/// Standing beside a dozen regressions, of which these are no kin.
+const STANDING: f64 = 1.5;
+
 /// Longer histories have only the error's weight searched: the search is the dear part, and they have cycles enough for
 /// the seasons' own weights to matter little.
 const MOST_SEARCHED: usize = 4096;
@@ -194,7 +197,8 @@ pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> V
                 paths.extend(path.into_iter().map(|v| scaling.unbend(v).clamp(low, high)));
             }
             let name = seasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-            members.push(Member { name: format!("{} smoothed {name}", if logs { "log" } else { "level" }), paths });
+            let name = format!("{} smoothed {name}", if logs { "log" } else { "level" });
+            members.push(Member { name, paths, standing: STANDING });
         }
     }
     members

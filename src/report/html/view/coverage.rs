@@ -24,7 +24,6 @@ pub(super) struct CoverageView {
 #[derive(Serialize)]
 struct Row {
     level: String,
-    promised: String,
     measured: String,
     range: String,
     deciles: String,
@@ -73,11 +72,10 @@ impl CoverageView {
 
 fn row(coverage: &Coverage, peaks: &[Coverage]) -> Row {
     let share = |share: f64| tied(&percent((share * 1000.0).round() / 1000.0));
-    let pair = |(low, high): (f64, f64)| format!("{} to {}", share(low), share(high));
+    let pair = |(low, high): (f64, f64)| format!("{}–{}", share(low).trim_end_matches(['%', '\u{a0}']), share(high));
     let peak = peaks.iter().find(|peak| peak.level.total_cmp(&coverage.level).is_eq());
     Row {
         level: quantile(coverage.level),
-        promised: share(coverage.level),
         measured: share(coverage.measured.value),
         range: coverage.measured.range.map_or_else(|| "–".to_owned(), pair),
         deciles: pair(coverage.deciles),
