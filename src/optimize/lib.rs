@@ -20,6 +20,7 @@ mod instance;
 mod limits;
 mod model;
 mod occupancy;
+pub mod patterns;
 mod place;
 mod plan;
 mod pools;
