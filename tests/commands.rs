@@ -293,6 +293,7 @@ fn a_comparison_with_what_is_no_plan_names_the_file() {
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.starts_with("error: other.json"), "{message}");
+}
 
 /// Files in a folder, sorted, with their contents.
 fn contents(folder: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {

@@ -25,6 +25,7 @@ mod limits;
 mod model;
 mod occupancy;
 pub mod online;
+pub mod patterns;
 mod place;
 mod plan;
 mod pools;
