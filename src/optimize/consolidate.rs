@@ -2,7 +2,7 @@
 //! limits on change allow it.
 
 use super::instance::Standing;
-use super::occupancy::Occupancy;
+use super::occupancy::{Occupancy, Wish};
 use super::place::quota_left;
 use super::round::Guide;
 
@@ -56,7 +56,7 @@ fn saving(occupancy: &Occupancy<'_>, node: usize) -> f64 {
 /// Moves every pod of the node elsewhere and gives the node up, if that costs less.
 fn empty(occupancy: &mut Occupancy<'_>, node: usize) -> bool {
     let worth = saving(occupancy, node);
-    vacate(occupancy, node, worth, |n| n != node)
+    vacate(occupancy, node, worth, |state, wish| state.best_node(wish, |n| n != node))
 }
 
 /// Puts every pod of the node on a cheaper one bought for them, if that costs less.
@@ -71,7 +71,7 @@ fn swap(occupancy: &mut Occupancy<'_>, node: usize, out_of_time: &dyn Fn() -> bo
         .sort_by(|a, b| instance.sites[*a].price_per_hour.total_cmp(&instance.sites[*b].price_per_hour).then(a.cmp(b)));
     let mut needed = vec![0_i64; instance.resources.len()];
     for pod in placed_pods(occupancy, node) {
-        for (sum, amount) in needed.iter_mut().zip(&occupancy.pods[pod].demand) {
+        for (sum, amount) in needed.iter_mut().zip(occupancy.pods[pod].demand.iter()) {
             *sum += amount;
         }
     }
@@ -86,7 +86,9 @@ fn swap(occupancy: &mut Occupancy<'_>, node: usize, out_of_time: &dyn Fn() -> bo
         }
         let mark = occupancy.mark();
         let bought = occupancy.buy(site);
-        if vacate(occupancy, node, worth - facts.price_per_hour - change, |n| n == bought) {
+        if vacate(occupancy, node, worth - facts.price_per_hour - change, |state, wish| {
+            state.admits(wish, bought).then_some(bought)
+        }) {
             return true;
         }
         occupancy.roll_back(mark);
@@ -104,16 +106,23 @@ fn placed_pods(occupancy: &Occupancy<'_>, node: usize) -> Vec<usize> {
     pods
 }
 
-/// Moves every placed pod of the node to nodes that pass and gives the node up; takes it all back unless the moves cost
-/// less than `worth`.
-fn vacate(occupancy: &mut Occupancy<'_>, node: usize, worth: f64, passes: impl Fn(usize) -> bool) -> bool {
+/// Moves every placed pod of the node to where it is sent and gives the node up; takes it all back unless the moves cost
+/// less than `worth`, or if they leave a spread more uneven than it allows.
+fn vacate(
+    occupancy: &mut Occupancy<'_>,
+    node: usize,
+    worth: f64,
+    target: impl Fn(&Occupancy<'_>, &Wish) -> Option<usize>,
+) -> bool {
     let mark = occupancy.mark();
+    let pods = placed_pods(occupancy, node);
+    let skews = occupancy.skews(&pods);
     let mut left = worth;
-    for pod in placed_pods(occupancy, node) {
+    for &pod in &pods {
         let origin = occupancy.pods[pod].origin;
         occupancy.bind(pod, None);
-        let target = occupancy.wish(pod).and_then(|wish| occupancy.best_node(&wish, &passes));
-        let Some(target) = target else {
+        let found = occupancy.wish(pod).and_then(|wish| target(occupancy, &wish));
+        let Some(target) = found else {
             occupancy.roll_back(mark);
             return false;
         };
@@ -127,5 +136,9 @@ fn vacate(occupancy: &mut Occupancy<'_>, node: usize, worth: f64, passes: impl F
         }
     }
     occupancy.close(node);
+    if occupancy.spoils(&skews) {
+        occupancy.roll_back(mark);
+        return false;
+    }
     true
 }

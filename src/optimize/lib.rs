@@ -4,7 +4,7 @@
 //! 1. [`instance`], [`pools`]: pods of one template and nodes of one shape become classes.
 //! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
 //! 3. [`round`]: the program's numbers become choices and purchases.
-//! 4. [`start`], [`place`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
+//! 4. [`start`], [`place`], [`buy`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
 //! 5. [`certificate`]: what is proven.
 //!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
@@ -12,11 +12,14 @@
 
 use plimsoll_domain as domain;
 
+mod buy;
 mod certificate;
 pub mod check;
 mod consolidate;
+mod evenness;
 pub mod eligibility;
 mod instance;
+mod layout;
 mod limits;
 mod model;
 mod occupancy;

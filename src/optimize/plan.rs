@@ -66,7 +66,7 @@ fn node_names(occupancy: &Occupancy<'_>) -> Vec<String> {
     let mut names = Vec::with_capacity(occupancy.nodes.len());
     for node in &occupancy.nodes {
         if !node.bought || !node.open {
-            names.push(node.name.clone());
+            names.push(node.name.to_string());
             continue;
         }
         let number = numbers.entry(node.site).or_insert(0);
@@ -104,7 +104,7 @@ fn placements(occupancy: &Occupancy<'_>, names: &[String]) -> (Vec<Placement>, V
         let from = pod.origin.filter(|_| state == PlacementState::Move).map(|o| names[o].clone());
         placements.push(Placement {
             namespace,
-            pod: pod.name.clone(),
+            pod: pod.name.to_string(),
             workload,
             node: names[node].clone(),
             state,
@@ -265,7 +265,7 @@ fn removals(occupancy: &Occupancy<'_>) -> Vec<Removal> {
         .map(|pod| {
             let (namespace, workload) = owner(occupancy, pod.existing, pod.group);
             let node = pod.origin.map(|n| instance.sites[n].name.clone());
-            Removal { namespace, pod: pod.name.clone(), workload, node }
+            Removal { namespace, pod: pod.name.to_string(), workload, node }
         })
         .collect();
     removals.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));

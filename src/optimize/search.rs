@@ -10,13 +10,14 @@ use crate::domain::policy::Policy;
 use crate::domain::problem::Problem;
 use crate::domain::snapshot::Snapshot;
 
+use super::buy::{buy_as_guided, buy_greedily};
 use super::certificate;
 use super::check::{CheckReport, check};
 use super::consolidate::consolidate;
 use super::instance::Instance;
 use super::model;
 use super::occupancy::Occupancy;
-use super::place::{buy_as_guided, buy_greedily, place_waiting, relieve};
+use super::place::{place_waiting, relieve};
 use super::plan::{plan_of, unmodelled_rules};
 use super::pools::pools;
 use super::reasons::Reasons;
@@ -236,7 +237,7 @@ fn placed<'a>(
     let mut best: Option<Occupancy<'a>> = None;
     for _ in 0..MOST_RETREATS {
         let mut state = start(instance, relations, &choices);
-        state.foresees_domains = foresees_domains;
+        state.keep_even(foresees_domains);
         if let Err(stuck) = relieve(&mut state) {
             if !retreat(instance, &mut choices, stuck) {
                 break;

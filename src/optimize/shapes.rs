@@ -14,6 +14,8 @@ pub(super) struct Shapes {
     admitted: Vec<Vec<bool>>,
     /// `selected[template][shape]`: the same without taints.
     selected: Vec<Vec<bool>>,
+    /// `tolerated[template][shape]`: taints alone.
+    tolerated: Vec<Vec<bool>>,
     /// Templates that ask for nodes by name, so that shapes do not decide.
     names_nodes: Vec<bool>,
 }
@@ -42,6 +44,7 @@ impl Shapes {
         Self {
             admitted: over_shapes(&admits),
             selected: over_shapes(&|rules, site| rules.selects_node(&site.name, &site.labels)),
+            tolerated: over_shapes(&|rules, site| rules.untolerated(&site.taints).is_none()),
             names_nodes: snapshot.templates.iter().map(|t| names_nodes(&t.rules)).collect(),
         }
     }
@@ -65,6 +68,11 @@ impl Shapes {
             return snapshot.templates[template].rules.selects_node(&site.name, &site.labels);
         }
         self.selected.get(template).and_then(|row| row.get(site.shape)).copied().unwrap_or(false)
+    }
+
+    /// Whether the pod tolerates the site's taints, whatever its node rules.
+    pub(super) fn tolerates(&self, template: usize, site: &Site) -> bool {
+        self.tolerated.get(template).and_then(|row| row.get(site.shape)).copied().unwrap_or(false)
     }
 }
 
