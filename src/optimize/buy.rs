@@ -3,9 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use super::mend::take_back_uneven;
 use super::occupancy::Occupancy;
 use super::place::{Kind, close_empty, in_order, kind, place_waiting, quota_left};
 use super::round::Guide;
+
+/// Rounds of taking pods back that came where it turned out uneven, and buying for them again.
+const MOST_RETRACTIONS: usize = 3;
 
 /// Buys the nodes the relaxation's whole-number plan asks for, and puts on them what it puts there.
 pub(super) fn buy_as_guided(occupancy: &mut Occupancy<'_>, guide: &Guide) {
@@ -33,14 +37,29 @@ pub(super) fn buy_as_guided(occupancy: &mut Occupancy<'_>, guide: &Guide) {
 /// Buys nodes one at a time, each of the offer that costs least for the worth of the pods it takes, until nothing
 /// that waits is worth a node.
 pub(super) fn buy_greedily(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_time: &dyn Fn() -> bool) {
-    if occupancy.keeps_even() {
-        // Nodes are filled one domain after the other, so counts are uneven until the last is bought.
-        occupancy.aim_even(true);
-        Market::new(occupancy, guide).buy_all(occupancy, out_of_time);
-        occupancy.aim_even(false);
-        place_waiting(occupancy, |_| true);
+    if !occupancy.keeps_even() {
+        buy_until_done(occupancy, guide, out_of_time);
+        return;
     }
-    // Pods that were held back may be worth nodes now, and make others so.
+    // Nodes are filled one domain after the other, so counts are uneven until the last is bought.
+    occupancy.aim_even(true);
+    Market::new(occupancy, guide).buy_all(occupancy, out_of_time);
+    occupancy.aim_even(false);
+    for _ in 0..MOST_RETRACTIONS {
+        buy_until_done(occupancy, guide, out_of_time);
+        if !take_back_uneven(occupancy) {
+            break;
+        }
+    }
+    // What is kept off so that evenness lasts may come all the same: it is judged when it comes.
+    occupancy.keep_even(false);
+    buy_until_done(occupancy, guide, out_of_time);
+    occupancy.keep_even(true);
+}
+
+/// Places and buys by turns: pods that were held back may be worth nodes now, and make others so.
+fn buy_until_done(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_time: &dyn Fn() -> bool) {
+    place_waiting(occupancy, |_| true);
     while !out_of_time() && Market::new(occupancy, guide).buy_all(occupancy, out_of_time) {
         place_waiting(occupancy, |_| true);
     }
@@ -127,6 +146,9 @@ impl Market {
     fn buy_all(&mut self, occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() -> bool) -> bool {
         let instance = occupancy.instance;
         let mut bought = false;
+        if self.batches.is_empty() {
+            return bought;
+        }
         while let Some(bid) = self.bids.pop() {
             if out_of_time() {
                 break;

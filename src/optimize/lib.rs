@@ -1,10 +1,10 @@
 //! `Problem` into `Plan`: an integer program for bounds and guidance, concrete placement for the plan itself, and an
 //! independent check of what comes out.
 //!
-//! 1. [`instance`], [`pools`]: pods of one template and nodes of one shape become classes.
+//! 1. [`instance`], [`pools`], [`coarse`]: pods of one template and nodes of one shape become classes.
 //! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
 //! 3. [`round`]: the program's numbers become choices and purchases.
-//! 4. [`start`], [`place`], [`buy`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
+//! 4. [`start`], [`place`], [`mend`], [`buy`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
 //! 5. [`certificate`]: what is proven.
 //!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
@@ -15,12 +15,14 @@ use plimsoll_domain as domain;
 mod buy;
 mod certificate;
 pub mod check;
+mod coarse;
 mod consolidate;
-mod evenness;
 pub mod eligibility;
+mod evenness;
 mod instance;
 mod layout;
 mod limits;
+mod mend;
 mod model;
 mod occupancy;
 mod place;

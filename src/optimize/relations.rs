@@ -167,7 +167,10 @@ impl Relations {
                     evenness: spreads.len(),
                 });
                 let (affinity, taints) = (spread.honor_affinity, spread.honor_taints);
-                spreads.push((relations.spread[relations.spread.len() - 1], Domains { template: index, affinity, taints }));
+                spreads.push((
+                    relations.spread[relations.spread.len() - 1],
+                    Domains { template: index, affinity, taints },
+                ));
             }
             templates.push(relations);
         }
@@ -280,6 +283,17 @@ impl Relations {
             }
         }
         View { key, eligible, buyable, buys_hosts }
+    }
+
+    /// Forgets every rule over other domains than single nodes.
+    pub(super) fn keep_hosts_only(&mut self) {
+        for counter in &mut self.counters {
+            counter.guarded &= counter.key == self.layout.host_key;
+        }
+        for template in &mut self.templates {
+            template.spread.clear();
+        }
+        self.group_spread.fill(None);
     }
 
     /// Whether a spread has domains that do not stand yet.

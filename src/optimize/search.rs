@@ -13,8 +13,10 @@ use crate::domain::snapshot::Snapshot;
 use super::buy::{buy_as_guided, buy_greedily};
 use super::certificate;
 use super::check::{CheckReport, check};
+use super::coarse::coarser;
 use super::consolidate::consolidate;
 use super::instance::Instance;
+use super::mend::mend;
 use super::model;
 use super::occupancy::Occupancy;
 use super::place::{place_waiting, relieve};
@@ -91,13 +93,19 @@ pub(super) fn search(
     progress(Progress { stage: Stage::Collapse, cost_per_hour: None, bound_per_hour: None });
     let instance = Instance::new(snapshot, catalog, policy, menus);
     let relations = Relations::new(&instance);
-    let pools = pools(&instance);
-    let problem = model::build(&instance, &pools, &relations);
+    let coarse = coarser(&instance, &relations);
+    let (seen, seen_relations) = coarse.as_ref().map_or((&instance, &relations), |c| (&c.instance, &c.relations));
+    let pools = pools(seen);
+    let problem = model::build(seen, &pools, seen_relations);
+    let read = |values: &[f64], prices: &[f64]| {
+        let guide = Guide::read(seen, &pools, &problem, values, prices);
+        coarse.as_ref().map_or_else(|| guide.clone(), |c| guide.clone().of_parts(&instance, &c.group_of))
+    };
 
     // First plans: nothing changed, then whatever waits placed and bought for without any guidance.
     let still = start(&instance, &relations, &unchanged(&instance));
     let mut candidates = Candidates::new(still.clone());
-    let plain = Guide::read(&instance, &pools, &problem, &[], &[]);
+    let plain = read(&[], &[]);
     let out_of_time = || watch.out_of_time();
     let spread = instance.sites.len() > instance.standing && relations.has_spread();
     // The plain plan must not eat the time of the proof.
@@ -118,7 +126,7 @@ pub(super) fn search(
         bound: certificate::safe_bound(&problem, &relaxed.row_prices).max(0.0),
         pool_cost: None,
         row_prices: relaxed.row_prices.clone(),
-        unplaceable: certificate::unplaceable(&instance, &problem),
+        unplaceable: certificate::unplaceable(seen, &problem),
     };
     let done = |candidates: &Candidates<'_>, proof: &Proof| {
         let (cost, bound) = (candidates.best_cost() - proof.unplaceable, proof.bound - proof.unplaceable);
@@ -126,21 +134,25 @@ pub(super) fn search(
     };
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
+        let guide = read(&relaxed.values, &relaxed.row_prices);
         candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
-        if !done(&candidates, &proof) {
+        if coarse.is_none() && !done(&candidates, &proof) {
             candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
         }
     }
     let integers = problem.variables.iter().filter(|v| v.integer).count();
-    if relaxed.outcome == Outcome::Finished && integers <= MOST_INTEGERS && !done(&candidates, &proof) {
+    if relaxed.outcome == Outcome::Finished
+        && coarse.is_none()
+        && integers <= MOST_INTEGERS
+        && !done(&candidates, &proof)
+    {
         progress(report(Stage::Round, &candidates, Some(proof.bound)));
         let whole = integer(&problem, watch.effort(0.6), None);
         proof.bound = proof.bound.max(certificate::solver_bound(&problem, whole.bound));
         if let Some(values) = whole.values {
             proof.pool_cost = Some(problem.cost_of(&values));
             progress(report(Stage::Place, &candidates, Some(proof.bound)));
-            let guide = Guide::read(&instance, &pools, &problem, &values, &relaxed.row_prices);
+            let guide = read(&values, &relaxed.row_prices);
             for guided in [true, false] {
                 if !done(&candidates, &proof) {
                     candidates.offer(placed(&instance, &relations, &guide, (guided, spread), &out_of_time));
@@ -150,7 +162,7 @@ pub(super) fn search(
     }
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
+        let guide = read(&relaxed.values, &relaxed.row_prices);
         let stop = || watch.out_of_time();
         vary_choices(&mut candidates, &instance, &guide, &stop, &|guide: &Guide| {
             placed(&instance, &relations, guide, (false, spread), &stop)
@@ -245,6 +257,7 @@ fn placed<'a>(
             continue;
         }
         place_waiting(&mut state, |_| true);
+        mend(&mut state);
         if buy_guided {
             buy_as_guided(&mut state, guide);
         }

@@ -9,6 +9,7 @@ use crate::domain::snapshot::Snapshot;
 use super::sites::Site;
 
 /// Admission by shape of node.
+#[derive(Clone)]
 pub(super) struct Shapes {
     /// `admitted[template][shape]`.
     admitted: Vec<Vec<bool>>,
@@ -55,6 +56,11 @@ impl Shapes {
             return admits(&snapshot.templates[template].rules, site);
         }
         self.admitted.get(template).and_then(|row| row.get(site.shape)).copied().unwrap_or(false)
+    }
+
+    /// Shapes that admit the template.
+    pub(super) fn admitted(&self, template: usize) -> &[bool] {
+        self.admitted.get(template).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the template asks for nodes by name.

@@ -2,6 +2,8 @@
 //!
 //! Rules are asked of a class of nodes first, so that those it breaks for all of them are not asked of each.
 
+use crate::domain::rules::TaintEffect;
+
 use super::super::instance::Instance;
 use super::super::relations::IMPOSSIBLE;
 use super::fullness::Room;
@@ -19,6 +21,14 @@ pub(in super::super) struct Wish {
     moving: bool,
 }
 
+/// What the policy allows of a group's pods.
+struct Limits {
+    /// On spot nodes.
+    most_spot: Option<u32>,
+    /// In one zone.
+    zone_cap: Option<u32>,
+}
+
 impl Occupancy<'_> {
     /// What must be known of a pod that has no node at the moment, before nodes are looked at.
     pub(in super::super) fn wish(&self, pod: usize) -> Option<Wish> {
@@ -31,11 +41,7 @@ impl Occupancy<'_> {
         if own.affinity.contains(&IMPOSSIBLE) {
             return None;
         }
-        let replicas = state.group.and_then(|g| self.choice(g)).map_or(0, |c| c.replicas);
-        let target = state.group.and_then(|g| self.instance.groups[g].target);
-        let most_spot = target.and_then(|t| t.max_spot_share).map(|share| (share * f64::from(replicas) + 1e-9) as u32);
-        let zone_cap =
-            target.and_then(|t| t.zone_loss).map(|kept| replicas.saturating_sub(kept.of_rounded_up(replicas)));
+        let Limits { most_spot, zone_cap } = self.limits_of(state);
         Some(Wish {
             pod,
             bounds: self.spreads.bounds(self.relations, state),
@@ -44,6 +50,17 @@ impl Occupancy<'_> {
             zone_cap,
             moving,
         })
+    }
+
+    fn limits_of(&self, pod: &PodState) -> Limits {
+        let replicas = pod.group.and_then(|g| self.choice(g)).map_or(0, |c| c.replicas);
+        let target = pod.group.and_then(|g| self.instance.groups[g].target);
+        Limits {
+            most_spot: target.and_then(|t| t.max_spot_share).map(|share| (share * f64::from(replicas) + 1e-9) as u32),
+            zone_cap: target
+                .and_then(|t| t.zone_loss)
+                .map(|kept| replicas.saturating_sub(kept.of_rounded_up(replicas))),
+        }
     }
 
     /// Whether the node has what the pod reserves.
@@ -72,7 +89,9 @@ impl Occupancy<'_> {
         (self.by_name(state) || self.site_admits(state, facts.site))
             && !(wish.spot_full && facts.spot)
             && wish.zone_cap.is_none_or(|cap| state.group.is_none_or(|g| self.in_zone[g][facts.zone] < cap))
-            && self.relations_admit(wish, facts.site, |key| (key != layout.host_key).then(|| layout.domains[facts.site][key]))
+            && self.relations_admit(wish, facts.site, |key| {
+                (key != layout.host_key).then(|| layout.domains[facts.site][key])
+            })
     }
 
     /// Whether the rules about this one node let the pod on.
@@ -108,15 +127,22 @@ impl Occupancy<'_> {
         let count = |counts: &[Vec<u32>], counter: usize, domain: Option<usize>| {
             domain.and_then(|d| counts[counter].get(d)).copied().unwrap_or(0)
         };
-        let holds = |counter: &usize, rule: &dyn Fn(Option<usize>) -> bool| domain(counters[*counter].key).is_none_or(rule);
+        let holds =
+            |counter: &usize, rule: &dyn Fn(Option<usize>) -> bool| domain(counters[*counter].key).is_none_or(rule);
         own.anti_affinity.iter().all(|c| holds(c, &|d| count(&self.counts, *c, d) == 0))
-            && own.counted_by.iter().filter(|c| counters[**c].guarded).all(|c| holds(c, &|d| count(&self.owners, *c, d) == 0))
-            && own.affinity.iter().all(|c| {
-                holds(c, &|d| if wish.founds { d.is_some() } else { count(&self.counts, *c, d) > 0 })
-            })
-            && wish.bounds.iter().all(|bound| {
-                domain(bound.key).is_none_or(|d| self.spreads.allow(self.relations, bound, site, d))
-            })
+            && own
+                .counted_by
+                .iter()
+                .filter(|c| counters[**c].guarded)
+                .all(|c| holds(c, &|d| count(&self.owners, *c, d) == 0))
+            && own
+                .affinity
+                .iter()
+                .all(|c| holds(c, &|d| if wish.founds { d.is_some() } else { count(&self.counts, *c, d) > 0 }))
+            && wish
+                .bounds
+                .iter()
+                .all(|bound| domain(bound.key).is_none_or(|d| self.spreads.allow(self.relations, bound, site, d)))
     }
 
     /// The node that would be fullest with the pod on it, among those that pass; ties go to the first.
@@ -133,13 +159,15 @@ impl Occupancy<'_> {
             if !(open || homes) || !self.class_admits(wish, class) {
                 continue;
             }
-            let found = self
-                .fullness
-                .of_class(class, least)
-                .take_while(|key| best.is_none_or(|best| *key < best))
-                .find(|(_, n)| {
-                    (open || home(*n)) && passes(*n) && self.has_room(wish.pod, *n) && self.node_admits(wish, &self.nodes[*n])
-                });
+            let found =
+                self.fullness.of_class(class, least).take_while(|key| best.is_none_or(|best| *key < best)).find(
+                    |(_, n)| {
+                        (open || home(*n))
+                            && passes(*n)
+                            && self.has_room(wish.pod, *n)
+                            && self.node_admits(wish, &self.nodes[*n])
+                    },
+                );
             best = found.or(best);
         }
         best.map(|(_, node)| node)
@@ -149,6 +177,37 @@ impl Occupancy<'_> {
     pub(in super::super) fn best_among(&self, wish: &Wish, nodes: impl Iterator<Item = usize>) -> Option<usize> {
         let room = |node: usize| Room::of_node(&self.relations.layout, &self.nodes[node]);
         nodes.filter(|n| self.admits(wish, *n)).min_by_key(|n| (room(*n), *n))
+    }
+
+    /// Whether the pod, which stands on the node, breaks a rule that also holds for pods that stand.
+    pub(in super::super) fn offends(&self, pod: usize, node: usize) -> bool {
+        let state = &self.pods[pod];
+        let Some(group) = state.group else { return false };
+        let on = &self.nodes[node];
+        let class = &self.relations.layout.classes[self.relations.layout.class_of[on.site]];
+        let Limits { most_spot, zone_cap } = self.limits_of(state);
+        let evicts = || {
+            let rules = self.instance.snapshot.templates.get(state.template).map(|t| &t.rules);
+            let taints = &self.instance.sites[on.site].taints;
+            rules.is_some_and(|rules| {
+                taints
+                    .iter()
+                    .any(|t| t.effect == TaintEffect::NoExecute && !rules.tolerations.iter().any(|x| x.covers(t)))
+            })
+        };
+        most_spot.is_some_and(|most| class.spot && self.on_spot[group] > most)
+            || zone_cap.is_some_and(|cap| self.in_zone[group][class.zone] > cap)
+            || self.relations.group_spread[group]
+                .as_ref()
+                .is_some_and(|rule| self.spreads.too_full(self.relations, rule, on))
+            || evicts()
+    }
+
+    /// Whether a spread of the pod's own does not hold in the domain it is in.
+    pub(in super::super) fn is_uneven(&self, pod: usize, node: usize) -> bool {
+        let state = &self.pods[pod];
+        let mut rules = self.relations.spreads_of(state.template, state.group);
+        rules.any(|rule| self.spreads.too_full(self.relations, rule, &self.nodes[node]))
     }
 
     /// Skew of each spread that counts one of the pods, with its number.

@@ -3,7 +3,7 @@
 use super::super::evenness::Evenness;
 use super::super::instance::Standing;
 use super::super::relations::{Relations, SpreadRule};
-use super::PodState;
+use super::{NodeState, PodState};
 
 /// Which domains there are, and how evenly pods stand over them.
 #[derive(Debug, Clone)]
@@ -168,6 +168,14 @@ impl Spreads {
             return true;
         }
         evenness.counted(domain) <= bound.most || evenness.is_aimed_at(domain, bound.counted && counts)
+    }
+
+    /// Whether the node's domain holds more pods than the rule allows beside the emptiest.
+    pub(super) fn too_full(&self, relations: &Relations, rule: &SpreadRule, on: &NodeState) -> bool {
+        let view = relations.evenness[rule.evenness].view;
+        let evenness = &self.evenness[rule.evenness];
+        Self::domain(relations, view, on.site, on.host)
+            .is_some_and(|domain| evenness.counted(domain) > evenness.lowest(rule.min_domains) + rule.max_skew)
     }
 
     /// Largest difference between two domains of a spread.

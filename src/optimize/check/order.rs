@@ -1,0 +1,102 @@
+//! An order in which pods could have come, each accepted by kube-scheduler's topology spread at that moment.
+//!
+//! Pods bound by a spread that does not hold in the end come as soon as they may; those that are only counted wait until
+//! nothing else goes on, because they can only be in the way, save where they raise the least count. An order that is
+//! found proves the plan; one that is not found may exist all the same, and the plan is then refused.
+
+use super::spread::{Rule, Spreads};
+
+/// Pods of one template that come to one node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unit {
+    pub(super) template: usize,
+    /// Index of the node.
+    pub(super) node: usize,
+    pub(super) coming: u32,
+}
+
+/// Most rounds in which only pods that no rule binds come; each lets twice as many in as the one before.
+const MOST_ROUNDS: u32 = 64;
+
+/// Whether all units can come so that each rule among `broken` allows each of its pods when it comes.
+pub(super) fn in_some_order(spreads: &Spreads<'_>, broken: &[usize], units: &[Unit]) -> bool {
+    let mut counts: Vec<Vec<i64>> = spreads.tallies.iter().map(|tally| tally.stay.clone()).collect();
+    let tallies: Vec<usize> = {
+        let mut tallies: Vec<usize> = broken.iter().map(|rule| spreads.rules[*rule].tally).collect();
+        tallies.sort_unstable();
+        tallies.dedup();
+        tallies
+    };
+    let binding = |unit: &Unit| -> Vec<&Rule<'_>> {
+        broken.iter().map(|rule| &spreads.rules[*rule]).filter(|rule| rule.template == unit.template).collect()
+    };
+    let counted = |unit: &Unit| tallies.iter().any(|tally| spreads.tallies[*tally].counted[unit.template]);
+    let (mut bound, mut free): (Vec<(Unit, Vec<&Rule<'_>>)>, Vec<Unit>) = (Vec::new(), Vec::new());
+    for unit in units {
+        match binding(unit) {
+            rules if !rules.is_empty() => bound.push((*unit, rules)),
+            _ if counted(unit) => free.push(*unit),
+            _ => {}
+        }
+    }
+    // Who does not count itself is in nobody's way but needs the room now.
+    bound.sort_by_key(|(unit, rules)| rules.iter().any(|rule| spreads.tallies[rule.tally].counted[unit.template]));
+    let come = |unit: &Unit, counts: &mut Vec<Vec<i64>>| {
+        for &number in &tallies {
+            let tally = &spreads.tallies[number];
+            if let Some((domain, true)) = spreads.domains[tally.domains].of_node[unit.node]
+                && tally.counted[unit.template]
+            {
+                counts[number][domain] += 1;
+            }
+        }
+    };
+    let mut batch = 1_usize;
+    for _ in 0..MOST_ROUNDS {
+        let mut progress = true;
+        while progress {
+            progress = false;
+            for (unit, rules) in &mut bound {
+                while unit.coming > 0 && rules.iter().all(|rule| spreads.allows(rule, unit, &counts)) {
+                    come(unit, &mut counts);
+                    unit.coming -= 1;
+                    progress = true;
+                }
+            }
+            bound.retain(|(unit, _)| unit.coming > 0);
+        }
+        if bound.is_empty() {
+            return true;
+        }
+        for _ in 0..batch {
+            free.retain(|unit| unit.coming > 0);
+            // The one that comes to the emptiest domain helps most.
+            let fullness = |unit: &&mut Unit| {
+                let of = |number: &usize| {
+                    let tally = &spreads.tallies[*number];
+                    let (domain, _) = spreads.domains[tally.domains].of_node[unit.node]?;
+                    tally.counted[unit.template].then(|| counts[*number][domain])
+                };
+                tallies.iter().filter_map(of).min().unwrap_or(i64::MAX)
+            };
+            let Some(unit) = free.iter_mut().min_by_key(fullness) else { return false };
+            unit.coming -= 1;
+            let unit = *unit;
+            come(&unit, &mut counts);
+        }
+        batch *= 2;
+    }
+    false
+}
+
+impl Spreads<'_> {
+    /// Whether the rule allows one more pod of the unit with these counts.
+    fn allows(&self, rule: &Rule<'_>, unit: &Unit, counts: &[Vec<i64>]) -> bool {
+        let tally = &self.tallies[rule.tally];
+        let domains = &self.domains[tally.domains];
+        let Some((domain, counts_there)) = domains.of_node[unit.node] else { return false };
+        let itself = i64::from(tally.counted[unit.template]);
+        let there = if counts_there || domains.there[domain] { counts[rule.tally][domain] } else { 0 };
+        there + itself - domains.least(&counts[rule.tally], rule.rule) <= i64::from(rule.rule.max_skew)
+    }
+}
