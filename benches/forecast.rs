@@ -61,7 +61,7 @@ fn bench(criterion: &mut Criterion) {
             seasons: Seasons::Declared(vec![day]),
             levels: vec![0.025, 0.1, 0.5, 0.9, 0.975],
             lead_steps: lead,
-            origins: 3,
+            ..Settings::default()
         };
         let whole: Vec<Vec<f64>> = (0..count).map(|seed| load(seed, len + horizon, day)).collect();
         let (ours, naive) = quality(&whole, day, &settings);

@@ -386,6 +386,7 @@ impl SavedLight {
             unit,
             histogram,
             weight,
+            ..empty
         })
     }
 }

@@ -70,22 +70,29 @@ struct Lot {
     kind: Kind,
     /// Each is worth this much, by the relaxation's prices.
     worth: f64,
+    /// No two of them share a node.
+    exclusive: bool,
     /// Those that wait are the last ones.
     pods: Vec<usize>,
 }
 
 /// Lots that ask for the same, those of most worth first.
 struct Batch {
+    demand: Vec<i64>,
     lots: Vec<Lot>,
 }
 
 /// A prototype, and the order in which to fill it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Bid {
-    /// Worth of the pods it took when last tried, for its price.
+    /// Worth of the pods it takes, for its price.
     worth_for_price: f64,
     site: usize,
     dense_first: bool,
+    /// Nodes bought when it was made.
+    made: u32,
+    /// Tried with all rules; else only what fits is known.
+    tried: bool,
 }
 
 impl Eq for Bid {}
@@ -108,11 +115,12 @@ impl Ord for Bid {
 
 /// What waits, and what each prototype is worth to it.
 ///
-/// What a node is worth only falls while pods find theirs, so the best bid need only be compared with what the next
-/// was worth when it was last tried.
+/// What a node is worth only falls while pods find theirs, so a bid is looked at again only when it is the best: first
+/// for what fits, then with all rules.
 struct Market {
     batches: Vec<Batch>,
     bids: BinaryHeap<Bid>,
+    bought: u32,
 }
 
 impl Market {
@@ -126,17 +134,20 @@ impl Market {
             pods.reverse();
             let demand = occupancy.pods[pods[0]].demand.to_vec();
             let worth = guide.worth(occupancy, pods[0]);
-            batches.entry(demand).or_default().push(Lot { kind, worth, pods });
+            let exclusive = occupancy.relations.excludes_itself(kind.1);
+            batches.entry(demand).or_default().push(Lot { kind, worth, exclusive, pods });
         }
-        let mut market = Self { batches: Vec::new(), bids: BinaryHeap::new() };
-        for mut lots in batches.into_values() {
+        let mut market = Self { batches: Vec::new(), bids: BinaryHeap::new(), bought: 0 };
+        for (demand, mut lots) in batches {
             lots.sort_by(|a, b| b.worth.total_cmp(&a.worth).then(a.kind.cmp(&b.kind)));
-            market.batches.push(Batch { lots });
+            market.batches.push(Batch { demand, lots });
         }
         let instance = occupancy.instance;
-        for site in instance.standing..instance.sites.len() {
+        for site in (instance.standing..instance.sites.len()).filter(|_| !market.batches.is_empty()) {
             for dense_first in [true, false] {
-                market.bids.push(Bid { worth_for_price: f64::INFINITY, site, dense_first });
+                let bid = Bid { worth_for_price: f64::INFINITY, site, dense_first, made: 0, tried: false };
+                let estimate = market.estimate(occupancy, bid);
+                market.bids.push(estimate);
             }
         }
         market
@@ -145,13 +156,15 @@ impl Market {
     /// Buys until no bid is worth its price; whether anything was bought.
     fn buy_all(&mut self, occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() -> bool) -> bool {
         let instance = occupancy.instance;
-        let mut bought = false;
-        if self.batches.is_empty() {
-            return bought;
-        }
         while let Some(bid) = self.bids.pop() {
             if out_of_time() {
                 break;
+            }
+            if bid.made != self.bought {
+                self.forget_placed(occupancy);
+                let estimate = self.estimate(occupancy, bid);
+                self.bids.push(estimate);
+                continue;
             }
             if !quota_left(occupancy, bid.site) {
                 continue;
@@ -164,34 +177,65 @@ impl Market {
                 occupancy.roll_back(mark);
                 continue;
             }
-            let tried = Bid { worth_for_price: worth / price.max(1e-12), ..bid };
-            if self.bids.peek().is_none_or(|next| *next <= tried) {
-                bought = true;
+            let tried = Bid { worth_for_price: worth / price.max(1e-12), tried: true, ..bid };
+            if bid.tried || self.bids.peek().is_none_or(|next| *next <= tried) {
+                self.bought += 1;
             } else {
                 occupancy.roll_back(mark);
             }
             self.bids.push(tried);
         }
-        bought
+        self.bought > 0
     }
 
-    /// Puts waiting pods on the node, batch by batch: those of most worth for their share of the node first, or the
-    /// largest. Their worth, and what they would cost without a node.
-    fn fill(&mut self, occupancy: &mut Occupancy<'_>, node: usize, dense_first: bool) -> (f64, f64) {
-        let free = occupancy.nodes[node].free.clone();
-        let mut order: Vec<(f64, f64, usize)> = Vec::new();
-        for (number, batch) in self.batches.iter_mut().enumerate() {
+    fn forget_placed(&mut self, occupancy: &Occupancy<'_>) {
+        for batch in &mut self.batches {
             batch.lots.retain_mut(|lot| lot.waits(occupancy));
-            let Some(first) = batch.lots.first() else { continue };
-            let share = share_of(&occupancy.pods[first.pods[0]].demand, &free);
+        }
+        self.batches.retain(|batch| !batch.lots.is_empty());
+    }
+
+    /// The order to fill a node with this much free in: batches of most worth for their share of it first, or the largest.
+    fn order(&self, free: &[i64], dense_first: bool) -> Vec<usize> {
+        let mut order: Vec<(f64, f64, usize)> = Vec::with_capacity(self.batches.len());
+        for (number, batch) in self.batches.iter().enumerate() {
+            let share = share_of(&batch.demand, free);
             if share <= 1.0 {
-                let density = first.worth / share.max(1e-9);
+                let density = batch.lots[0].worth / share.max(1e-9);
                 order.push(if dense_first { (density, share, number) } else { (share, density, number) });
             }
         }
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
+        order.into_iter().map(|(_, _, batch)| batch).collect()
+    }
+
+    /// The bid renewed by what fits, whatever other rules say.
+    fn estimate(&self, occupancy: &Occupancy<'_>, bid: Bid) -> Bid {
+        let instance = occupancy.instance;
+        let site = &instance.sites[bid.site];
+        let mut free: Vec<i64> = site.allocatable.iter().zip(&site.daemon_demand).map(|(a, d)| a - d).collect();
+        let mut worth = 0.0;
+        for number in self.order(&free, bid.dense_first) {
+            let Batch { demand, lots } = &self.batches[number];
+            let (apart, others): (Vec<&Lot>, Vec<&Lot>) = lots.iter().partition(|lot| lot.exclusive);
+            let pods = others.iter().map(|lot| lot.pods.len() as i64).sum::<i64>() + i64::from(!apart.is_empty());
+            let asks = demand.iter().zip(&free).filter(|(amount, _)| **amount > 0);
+            let fit = asks.map(|(amount, free)| free / amount).min().unwrap_or(pods).clamp(0, pods);
+            for (free, amount) in free.iter_mut().zip(demand) {
+                *free -= amount * fit;
+            }
+            worth += fit as f64 * lots[0].worth;
+        }
+        let price = site.price_per_hour + instance.node_change_price();
+        let worth_for_price = bid.worth_for_price.min(worth / price.max(1e-12));
+        Bid { worth_for_price, made: self.bought, tried: false, ..bid }
+    }
+
+    /// Puts waiting pods on the node, batch by batch: those of most worth for their share of the node first, or the
+    /// largest. Their worth, and what they would cost without a node.
+    fn fill(&self, occupancy: &mut Occupancy<'_>, node: usize, dense_first: bool) -> (f64, f64) {
         let (mut worth, mut saved) = (0.0, 0.0);
-        for (_, _, batch) in order {
+        for batch in self.order(&occupancy.nodes[node].free, dense_first) {
             for lot in &self.batches[batch].lots {
                 if !occupancy.has_room(lot.pods[0], node) {
                     break;

@@ -8,6 +8,7 @@ use super::round::Guide;
 
 /// Empties and swaps nodes until nothing more is gained.
 pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_time: &dyn Fn() -> bool) {
+    let offers = by_price(occupancy);
     loop {
         let mut gained = false;
         for node in candidates(occupancy, guide) {
@@ -15,7 +16,8 @@ pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_t
                 return;
             }
             // An earlier drain may have used the last of the budget.
-            gained |= may_go(occupancy, node) && (empty(occupancy, node) || swap(occupancy, node, out_of_time));
+            gained |=
+                may_go(occupancy, node) && (empty(occupancy, node) || swap(occupancy, node, &offers, out_of_time));
         }
         if !gained {
             return;
@@ -59,29 +61,33 @@ fn empty(occupancy: &mut Occupancy<'_>, node: usize) -> bool {
     vacate(occupancy, node, worth, |state, wish| state.best_node(wish, |n| n != node))
 }
 
+/// Prototypes, the cheapest first.
+fn by_price(occupancy: &Occupancy<'_>) -> Vec<usize> {
+    let instance = occupancy.instance;
+    let price = |site: usize| instance.sites[site].price_per_hour;
+    let mut offers: Vec<usize> = (instance.standing..instance.sites.len()).collect();
+    offers.sort_by(|a, b| price(*a).total_cmp(&price(*b)).then(a.cmp(b)));
+    offers
+}
+
 /// Puts every pod of the node on a cheaper one bought for them, if that costs less.
-fn swap(occupancy: &mut Occupancy<'_>, node: usize, out_of_time: &dyn Fn() -> bool) -> bool {
+fn swap(occupancy: &mut Occupancy<'_>, node: usize, offers: &[usize], out_of_time: &dyn Fn() -> bool) -> bool {
     let instance = occupancy.instance;
     let worth = saving(occupancy, node);
     let change = instance.node_change_price();
-    let mut offers: Vec<usize> = (instance.standing..instance.sites.len())
-        .filter(|s| instance.sites[*s].price_per_hour + change < worth && quota_left(occupancy, *s))
-        .collect();
-    offers
-        .sort_by(|a, b| instance.sites[*a].price_per_hour.total_cmp(&instance.sites[*b].price_per_hour).then(a.cmp(b)));
     let mut needed = vec![0_i64; instance.resources.len()];
     for pod in placed_pods(occupancy, node) {
         for (sum, amount) in needed.iter_mut().zip(occupancy.pods[pod].demand.iter()) {
             *sum += amount;
         }
     }
-    for site in offers {
-        if out_of_time() {
+    for &site in offers {
+        let facts = &instance.sites[site];
+        if facts.price_per_hour + change >= worth || out_of_time() {
             return false;
         }
-        let facts = &instance.sites[site];
         let room = facts.allocatable.iter().zip(&facts.daemon_demand).map(|(a, d)| a - d);
-        if needed.iter().zip(room).any(|(needed, room)| *needed > 0 && *needed > room) {
+        if needed.iter().zip(room).any(|(needed, room)| *needed > 0 && *needed > room) || !quota_left(occupancy, site) {
             continue;
         }
         let mark = occupancy.mark();

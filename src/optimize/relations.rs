@@ -285,6 +285,15 @@ impl Relations {
         View { key, eligible, buyable, buys_hosts }
     }
 
+    /// Whether no two pods of the template may share a node.
+    pub(super) fn excludes_itself(&self, template: usize) -> bool {
+        self.templates.get(template).is_some_and(|own| {
+            let on_host = |c: &&usize| self.counters[**c].key == self.layout.host_key;
+            !own.host_ports.is_empty()
+                || own.anti_affinity.iter().filter(on_host).any(|c| own.counted_by.binary_search(c).is_ok())
+        })
+    }
+
     /// Forgets every rule over other domains than single nodes.
     pub(super) fn keep_hosts_only(&mut self) {
         for counter in &mut self.counters {

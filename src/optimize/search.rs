@@ -1,5 +1,6 @@
 //! The stages in order, always with a plan in hand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::catalog::Catalog;
@@ -7,24 +8,26 @@ use crate::domain::clock::{Clock, StopRule};
 use crate::domain::menu::Menu;
 use crate::domain::plan::{CostParts, Plan, Stopped};
 use crate::domain::policy::Policy;
-use crate::domain::problem::Problem;
+use crate::domain::problem::{Problem, Quantity};
 use crate::domain::snapshot::Snapshot;
 
 use super::buy::{buy_as_guided, buy_greedily};
 use super::certificate;
 use super::check::{CheckReport, check};
 use super::coarse::coarser;
+use super::conflict::conflict;
 use super::consolidate::consolidate;
+use super::first_fit::first_fit;
 use super::instance::Instance;
 use super::mend::mend;
 use super::model;
 use super::occupancy::Occupancy;
 use super::place::{place_waiting, relieve};
-use super::plan::{plan_of, unmodelled_rules};
+use super::plan::{explain, plan_of, unmodelled_rules};
 use super::pools::pools;
-use super::reasons::Reasons;
 use super::relations::Relations;
 use super::round::{Guide, unchanged};
+use super::sensitivity;
 use super::solve::{Effort, Outcome, integer, relax};
 use super::start::start;
 use super::{Progress, Stage};
@@ -96,16 +99,21 @@ pub(super) fn search(
     let coarse = coarser(&instance, &relations);
     let (seen, seen_relations) = coarse.as_ref().map_or((&instance, &relations), |c| (&c.instance, &c.relations));
     let pools = pools(seen);
-    let problem = model::build(seen, &pools, seen_relations);
-    let read = |values: &[f64], prices: &[f64]| {
-        let guide = Guide::read(seen, &pools, &problem, values, prices);
+    let mut problem = model::build(seen, &pools, seen_relations);
+    let read = |problem: &Problem, values: &[f64], prices: &[f64]| {
+        let guide = Guide::read(seen, &pools, problem, values, prices);
         coarse.as_ref().map_or_else(|| guide.clone(), |c| guide.clone().of_parts(&instance, &c.group_of))
     };
 
-    // First plans: nothing changed, then whatever waits placed and bought for without any guidance.
+    // First plans: nothing changed, then whatever waits placed first-fit, then bought for without any guidance.
     let still = start(&instance, &relations, &unchanged(&instance));
     let mut candidates = Candidates::new(still.clone());
-    let plain = read(&[], &[]);
+    if coarse.is_none() {
+        let mut first = still.clone();
+        first_fit(&mut first);
+        candidates.offer(Some(first));
+    }
+    let plain = read(&problem, &[], &[]);
     let out_of_time = || watch.out_of_time();
     let spread = instance.sites.len() > instance.standing && relations.has_spread();
     // The plain plan must not eat the time of the proof.
@@ -134,7 +142,7 @@ pub(super) fn search(
     };
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = read(&relaxed.values, &relaxed.row_prices);
+        let guide = read(&problem, &relaxed.values, &relaxed.row_prices);
         candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
         if coarse.is_none() && !done(&candidates, &proof) {
             candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
@@ -152,7 +160,7 @@ pub(super) fn search(
         if let Some(values) = whole.values {
             proof.pool_cost = Some(problem.cost_of(&values));
             progress(report(Stage::Place, &candidates, Some(proof.bound)));
-            let guide = read(&values, &relaxed.row_prices);
+            let guide = read(&problem, &values, &relaxed.row_prices);
             for guided in [true, false] {
                 if !done(&candidates, &proof) {
                     candidates.offer(placed(&instance, &relations, &guide, (guided, spread), &out_of_time));
@@ -162,7 +170,7 @@ pub(super) fn search(
     }
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = read(&relaxed.values, &relaxed.row_prices);
+        let guide = read(&problem, &relaxed.values, &relaxed.row_prices);
         let stop = || watch.out_of_time();
         vary_choices(&mut candidates, &instance, &guide, &stop, &|guide: &Guide| {
             placed(&instance, &relations, guide, (false, spread), &stop)
@@ -172,7 +180,33 @@ pub(super) fn search(
     let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
     let mut plan = finish(&instance, &check, &problem, &proof, &watch, &still, candidates);
     plan.certificate.prices = catalog.prices;
+    // Rows of a coarser program stand for many rules, which it cannot tell apart.
+    if relaxed.outcome == Outcome::Finished && coarse.is_none() {
+        // Explaining must not take longer than the time limit, nor eat the time of the search before it.
+        let effort = || watch.effort(0.5);
+        plan.conflict = conflict(&problem, &left_out(&problem, &relaxed.values), &effort);
+        let optimum = problem.cost_of(&relaxed.values);
+        sensitivity::confirm(&mut problem, optimum, &mut plan.binding, &effort);
+    }
     plan
+}
+
+/// Groups of which the relaxation leaves pods out although some node could hold one.
+fn left_out(problem: &Problem, values: &[f64]) -> BTreeSet<usize> {
+    let holdable: BTreeSet<usize> = problem
+        .variables
+        .iter()
+        .filter_map(|v| match v.quantity {
+            Quantity::Replicas { group, .. } if v.upper > 0.0 => Some(group),
+            _ => None,
+        })
+        .collect();
+    let out = problem.variables.iter().zip(values).filter(|(_, value)| **value > 1e-6);
+    out.filter_map(|(v, _)| match v.quantity {
+        Quantity::Unplaced { group, .. } if holdable.contains(&group) => Some(group),
+        _ => None,
+    })
+    .collect()
 }
 
 /// States worth checking, cheapest first; among equals the earlier.
@@ -277,7 +311,7 @@ fn placed<'a>(
 }
 
 /// Gives each of the groups the next smaller choice; `false` if none of them has one.
-fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: std::collections::BTreeSet<usize>) -> bool {
+fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: BTreeSet<usize>) -> bool {
     let mut changed = false;
     for group in groups {
         let facts = &instance.groups[group];
@@ -316,25 +350,27 @@ fn finish(
     still: &Occupancy<'_>,
     candidates: Candidates<'_>,
 ) -> Plan {
-    let reasons = Reasons::new(instance);
-    let still_plan = plan_of(still, &reasons);
+    let still_plan = plan_of(still);
     let CheckReport { violations: broken_now, cost: cost_now } = check(&still_plan);
     let now_feasible = broken_now.is_empty() && still.waiting().is_empty();
-    let mut chosen: Option<(Plan, CheckReport)> = None;
+    let mut chosen: Option<(Plan, CheckReport, Occupancy<'_>)> = None;
     for (_, state) in candidates.states {
-        let plan = plan_of(&state, &reasons);
+        let plan = plan_of(&state);
         let report = check(&plan);
         let passes = report.violations.is_empty();
         // Where nothing passes, the plan that breaks least is shown, and shown as infeasible.
-        if passes || chosen.as_ref().is_none_or(|(_, least)| report.violations.len() < least.violations.len()) {
-            chosen = Some((plan, report));
+        if passes || chosen.as_ref().is_none_or(|(_, least, _)| report.violations.len() < least.violations.len()) {
+            chosen = Some((plan, report, state));
         }
         if passes {
             break;
         }
     }
-    let (mut plan, CheckReport { violations, cost }) =
-        chosen.unwrap_or((still_plan, CheckReport { violations: broken_now, cost: cost_now }));
+    let (mut plan, CheckReport { violations, cost }, state) = chosen.unwrap_or_else(|| {
+        let report = CheckReport { violations: broken_now, cost: cost_now.clone() };
+        (still_plan, report, still.clone())
+    });
+    explain(&mut plan, &state);
     let unplaceable = proof.unplaceable;
     let without = |cost: CostParts| CostParts { unplaced: (cost.unplaced - unplaceable).max(0.0), ..cost };
     let (cost, cost_now) = (without(cost), without(cost_now));

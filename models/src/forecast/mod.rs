@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! history ─▶ Prepared ─▶ members at rolling origins ─▶ combination ─▶ held-out errors ─▶ quantiles
-//!            gaps,       ridge bank, pooled, naive,    weights by     studentised,       of steps and of
-//!            spikes      smoothing, intermittent       backtest       by block           the peak
+//!            gaps, events, ridge bank, pooled, naive,  weights by     studentised,       of steps and of
+//!            anomalies     smoothing, intermittent     backtest       by block           the peak
 //! ```
 //!
 //! ```
@@ -14,10 +14,14 @@
 //! assert!((outcome.mean[5] - 15.0).abs() < 0.5);
 //! ```
 
+mod adaptive;
+mod anomalies;
 mod bank;
 mod calibrate;
 mod coarse;
 mod combine;
+mod events;
+mod online;
 mod outcome;
 mod pooled;
 mod prepare;
@@ -26,12 +30,16 @@ pub mod scores;
 mod seasons;
 mod simple;
 mod smoothing;
+pub mod split;
 pub mod streaming;
 mod study;
 mod windows;
 
 use ndarray::ArrayView1;
 
+pub use adaptive::Adaptive;
+pub use anomalies::{Mark, MarkKind};
+pub use events::{EffectSize, Event, EventEffect};
 pub use outcome::Outcome;
 pub use pooled::Pooled;
 pub use streaming::Streaming;
@@ -61,6 +69,8 @@ pub struct Settings {
     pub lead_steps: usize,
     /// Rolling origins with a fit of their own, at least 1.
     pub origins: usize,
+    /// Known events, past and ahead.
+    pub events: Vec<Event>,
 }
 
 impl Default for Settings {
@@ -71,6 +81,7 @@ impl Default for Settings {
             levels: vec![0.05, 0.25, 0.5, 0.75, 0.95],
             lead_steps: 1,
             origins: 3,
+            events: Vec::new(),
         }
     }
 }
@@ -211,18 +222,69 @@ mod tests {
     }
 
     #[test]
-    fn a_level_shift_and_an_outage_do_not_poison_the_forecast() {
-        let day = |t: usize| 10.0 + 4.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin();
-        let settings = Settings { horizon: 24, seasons: Seasons::Declared(vec![24]), ..Settings::default() };
-        let truth: Vec<f64> = (720..744).map(day).collect();
-        let error = |history: &[f64]| scores::mae(&truth, &forecast(history, &settings).mean).unwrap();
-        let mut spiked: Vec<f64> = (0..720).map(day).collect();
-        spiked[700] = 500.0;
-        assert!(error(&spiked) < 1.0, "{}", error(&spiked));
-        let mut gap: Vec<f64> = (0..720).map(day).collect();
-        gap[600..650].fill(f64::NAN);
-        assert!(error(&gap) < 0.5, "{}", error(&gap));
-        let shifted: Vec<f64> = (0..720).map(|t| day(t) + if t < 480 { 20.0 } else { 0.0 }).collect();
-        assert!(error(&shifted) < 2.0, "{}", error(&shifted));
+    fn anomalies_do_not_poison_the_forecast() {
+        use super::anomalies::tests::load;
+        let settings = Settings { horizon: 48, seasons: Seasons::Declared(vec![24]), ..Settings::default() };
+        for seed in 0..5 {
+            let whole = load(seed);
+            let (clean, truth) = whole.split_at(792);
+            let error = |history: &[f64]| scores::mae(truth, &forecast(history, &settings).mean).unwrap();
+            let with = |change: &dyn Fn(&mut Vec<f64>)| {
+                let mut history = clean.to_vec();
+                change(&mut history);
+                error(&history)
+            };
+            let usual = error(clean);
+            for (what, poisoned, allowed) in [
+                ("spike", with(&|h| h[780] = 500.0), 1.1),
+                ("burst yesterday", with(&|h| h[770..776].iter_mut().for_each(|v| *v *= 8.0)), 1.25),
+                ("outage yesterday", with(&|h| h[760..775].fill(0.0)), 1.25),
+                ("standstill", with(&|h| h[740..770].fill(20.0)), 1.25),
+                ("gap of two days", with(&|h| h[600..650].fill(f64::NAN)), 1.5),
+                // Four days at the new level.
+                ("shift", with(&|h| h[..696].iter_mut().for_each(|v| *v += 30.0)), 2.0),
+                ("growth", with(&|h| h[..600].iter_mut().for_each(|v| *v *= 0.4)), 2.0),
+            ] {
+                assert!(poisoned < allowed * usual, "seed {seed}, {what}: {poisoned} against {usual}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_day_of_history_gives_a_day_cycle_with_a_width_and_says_what_it_borrowed() {
+        use super::anomalies::tests::load;
+        let hours = 27;
+        let declared = Settings {
+            horizon: 24,
+            seasons: Seasons::Declared(vec![24]),
+            levels: vec![0.1, 0.9],
+            ..Settings::default()
+        };
+        let candidates = Settings { seasons: Seasons::Candidates(vec![24, 168]), ..declared.clone() };
+        let fleet: Vec<Vec<f64>> = (0..12).map(load).collect();
+        let pooled = Pooled::over(&fleet, &declared);
+        let (mut inside, mut count) = ([0.0; 3], 0.0);
+        for seed in 20..40 {
+            let whole = load(seed);
+            let (history, truth) = (&whole[..hours], &whole[hours..hours + 24]);
+            let ways = [
+                forecast(history, &declared),
+                forecast(history, &candidates),
+                Study::new(history, &declared, pooled.as_ref()).outcome(&declared, None),
+            ];
+            assert_eq!(ways.each_ref().map(|o| o.borrowed), [false, false, true]);
+            let last = scores::mae(truth, &[history[hours - 1]; 24]).unwrap();
+            for (outcome, inside) in ways.iter().zip(&mut inside) {
+                assert_eq!((&outcome.seasons[..], outcome.origins), (&[24][..], 0));
+                assert!(outcome.fallback.is_some());
+                assert!(scores::mae(truth, &outcome.mean).unwrap() < 0.5 * last, "seed {seed}");
+                *inside += scores::coverage(truth, &outcome.quantiles.row(1).to_vec()).unwrap()
+                    - scores::coverage(truth, &outcome.quantiles.row(0).to_vec()).unwrap();
+            }
+            count += 1.0;
+        }
+        for inside in inside {
+            assert!((0.7..=1.0).contains(&(inside / count)), "{}", inside / count);
+        }
     }
 }

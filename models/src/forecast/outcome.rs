@@ -2,6 +2,9 @@
 
 use ndarray::Array2;
 
+use super::anomalies::Mark;
+use super::events::EventEffect;
+
 /// A forecast with its quantiles, and how the method did on the series' own past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -11,6 +14,14 @@ pub struct Outcome {
     pub quantiles: Array2<f64>,
     /// Quantile of the maximum over the lead time, one a level; at least the largest of that level's steps there.
     pub peak: Vec<f64>,
+    /// Mean absolute error to be expected, by step: the unit of the quantiles' distance from the path.
+    pub scale: Vec<f64>,
+    /// The same of the peak.
+    pub peak_scale: f64,
+    /// Steps that the peak covers.
+    pub lead_steps: usize,
+    /// Whether no measured value is below 0, so that no quantile is.
+    pub non_negative: bool,
     /// Measured values behind it.
     pub observations: usize,
     /// Rolling origins (fits) tested; 0 means nothing below is measured.
@@ -29,6 +40,12 @@ pub struct Outcome {
     pub coverage: Vec<(f64, f64)>,
     /// The same for the peak.
     pub peak_coverage: Vec<(f64, f64)>,
+    /// What stands out in the history, in the order of its steps.
+    pub marks: Vec<Mark>,
+    /// What each known event was found to do, in the order of the settings.
+    pub effects: Vec<EventEffect>,
+    /// Whether the history is too short for a fit of its own and the path is the pooled regression's.
+    pub borrowed: bool,
     /// Why the forecast is plainer than usual, if it is.
     pub fallback: Option<String>,
 }

@@ -88,7 +88,8 @@ impl Pooled {
             Seasons::Find => return None,
         };
         let stride = histories.len().div_ceil(2 * MOST_HISTORIES).max(1);
-        let prepared: Vec<Prepared> = histories.iter().step_by(stride).map(|h| Prepared::new(h, &seasons)).collect();
+        let prepare = |history: &Vec<f64>| Prepared::new(history, &seasons, &settings.events);
+        let prepared: Vec<Prepared> = histories.iter().step_by(stride).map(prepare).collect();
         let windows: Vec<Windows> = prepared.iter().map(|p| windows_of(p.len(), &seasons, settings)).collect();
         let usable: Vec<(&[f64], &Windows)> = prepared
             .iter()

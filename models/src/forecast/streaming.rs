@@ -1,9 +1,17 @@
 //! Tier 0: a forecast from a few numbers a series, kept up to date a sample at a time.
 //!
-//! Serves every series between refreshes of the bank, cold starts, and as the baseline reports compare with. An
-//! update costs well under a microsecond; the state is plain data that can be saved and loaded.
+//! Serves every series between refreshes of the bank, cold starts, and as the baseline reports compare with. Its
+//! quantiles are those of its own errors, tracked online as each truth comes in ([`ErrorBand`]). An update costs well
+//! under a microsecond; the state is plain data that can be saved and loaded ([`Snapshot`]).
 
+use ndarray::Array2;
+
+pub use super::online::ErrorBand;
 use super::outcome::FiniteOr;
+
+mod snapshot;
+
+pub use snapshot::{BandSnapshot, Snapshot, SnapshotError, VERSION};
 
 /// Buckets of the histogram: from `FIRST` growing by `GROWTH`, the layout of the vertical pod autoscaler's
 /// recommender (first bucket 0.01, each 5 % wider), enough for six orders of magnitude.
@@ -36,12 +44,55 @@ pub struct Streaming {
     pub histogram: Vec<f64>,
     /// Weight of a new sample; grows as 2^(age / half-life) instead of decaying every bucket.
     pub weight: f64,
+    /// Smallest value seen; infinite before the first. Where it is not below 0, no quantile is.
+    pub lowest: f64,
+    /// The flat forecast made after the sample with index `i`, at `i % flat.len()`; NaN before the first value.
+    pub flat: Vec<f64>,
+    /// Forecasts 1, 2, 4, 8, … steps ahead.
+    pub bands: Vec<Band>,
+}
+
+/// How forecasts of one horizon held.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Band {
+    /// Mean absolute error of the flat forecast, the newest weighing most.
+    pub flat_error: f64,
+    /// The same of the seasonal one.
+    pub seasonal_error: f64,
+    /// Errors of whichever of the two was the better when each came.
+    pub errors: ErrorBand,
+}
+
+impl Band {
+    fn seasonal(&self) -> bool {
+        self.seasonal_error < self.flat_error
+    }
+
+    /// Takes the truth and the two forecasts of it. Gaps in either forecast teach nothing.
+    fn judge(&mut self, delay: usize, truth: f64, flat: f64, seasonal: f64) {
+        let (flat, seasonal) = (truth - flat, truth - seasonal.finite_or(flat));
+        if flat.is_finite() {
+            self.errors.observe(if self.seasonal() { seasonal } else { flat }, delay);
+            let weight = ErrorBand::weight(self.errors.seen);
+            self.flat_error += weight * (flat.abs() - self.flat_error);
+            self.seasonal_error += weight * (seasonal.abs() - self.seasonal_error);
+        }
+    }
 }
 
 /// Weight of the newest value in the level and in the errors.
 const SMOOTHING: f64 = 0.2;
 /// Samples after which a value counts half in the histogram: a day of minutes.
 const HALF_LIFE: f64 = 1440.0;
+/// Bands where there is no season: errors are followed up to 128 steps ahead. A season takes as many as reach into
+/// it, and no more than the second number (1024 steps).
+const FLAT_BANDS: usize = 8;
+const MOST_BANDS: usize = 11;
+/// Errors a band must have seen to be believed: one or two may be 0 by chance.
+const LEAST_SEEN: u64 = 4;
+/// A flat forecast's error beyond the last band grows with the horizon as it did between the last two, but no faster than
+/// a random walk's.
+const FASTEST_GROWTH: f64 = 0.5;
 /// Weights are brought back to 1 before they leave the range of doubles.
 const LARGEST_WEIGHT: f64 = 1e100;
 
@@ -51,6 +102,7 @@ impl Streaming {
     #[must_use]
     pub fn new(season: usize, unit: f64) -> Self {
         let season = season.max(1);
+        let bands = if season > 1 { (season.ilog2() as usize + 1).min(MOST_BANDS) } else { FLAT_BANDS };
         Self {
             season,
             ring: vec![f64::NAN; season],
@@ -63,16 +115,38 @@ impl Streaming {
             unit: if unit.is_finite() && unit > 0.0 { unit } else { 1.0 },
             histogram: vec![0.0; BUCKETS],
             weight: 1.0,
+            lowest: f64::INFINITY,
+            flat: vec![f64::NAN; 1 << (bands - 1)],
+            bands: vec![Band::default(); bands],
         }
     }
 
     /// Takes the next sample of the axis; a value that is not finite is a gap.
     pub fn update(&mut self, value: f64) {
         let slot = (self.seen % self.season as u64) as usize;
+        let index = self.seen;
         self.seen += 1;
-        if !value.is_finite() {
-            return;
+        if value.is_finite() {
+            self.judge(index, value, slot);
+            self.learn(value, slot);
         }
+        let made = (index % self.flat.len() as u64) as usize;
+        self.flat[made] = if self.last.is_nan() { f64::NAN } else { self.flat_forecast() };
+    }
+
+    /// Holds the forecasts made 1, 2, 4, … steps before the sample `index` against it.
+    fn judge(&mut self, index: u64, value: f64, slot: usize) {
+        let seasonal = self.ring[slot];
+        let len = self.flat.len() as u64;
+        for (k, band) in self.bands.iter_mut().enumerate() {
+            // The forecast for this sample one step ahead was made after the one before.
+            let delay = 1 << k;
+            let Some(made) = index.checked_sub(delay) else { break };
+            band.judge(delay as usize, value, self.flat[(made % len) as usize], seasonal);
+        }
+    }
+
+    fn learn(&mut self, value: f64, slot: usize) {
         let smooth = |old: f64, new: f64| if old.is_finite() { old + SMOOTHING * (new - old) } else { new };
         if self.last.is_finite() {
             self.level_error = smooth(self.level_error, (value - self.level).abs());
@@ -82,6 +156,7 @@ impl Streaming {
             self.seasonal_error = smooth(self.seasonal_error, (value - self.ring[slot]).abs());
         }
         self.ring[slot] = value;
+        self.lowest = self.lowest.min(value);
         self.level = smooth(self.level, value);
         self.last = value;
         self.weight *= (1.0 / HALF_LIFE).exp2();
@@ -92,22 +167,92 @@ impl Streaming {
         self.histogram[bucket(value / self.unit)] += self.weight;
     }
 
-    /// The forecast of `horizon` steps by whichever of seasonal naive, level and last value erred least of late; 0
-    /// while nothing was seen.
-    #[must_use]
-    pub fn forecast(&self, horizon: usize) -> Vec<f64> {
+    fn flat_forecast(&self) -> f64 {
         let naive = self.last.finite_or(0.0);
         let level = self.level.finite_or(naive);
-        let error = |e: f64| e.finite_or(f64::INFINITY);
-        let (seasonal_error, level_error) = (error(self.seasonal_error), error(self.level_error));
-        let seasonal = self.season > 1 && seasonal_error <= level_error.min(error(self.last_error));
-        let flat = if level_error < error(self.last_error) { level } else { naive };
-        (0..horizon)
-            .map(|h| {
-                let slot = ((self.seen + h as u64) % self.season as u64) as usize;
-                if seasonal { self.ring[slot].finite_or(flat) } else { flat }
-            })
-            .collect()
+        if self.level_error < self.last_error { level } else { naive }
+    }
+
+    /// Bands that have seen enough to be believed.
+    fn known_bands(&self) -> &[Band] {
+        let known = self.bands.iter().take_while(|band| band.errors.seen >= LEAST_SEEN).count();
+        &self.bands[..known]
+    }
+
+    /// Whether the season was the better forecast so many steps (at least 1) ahead: by the nearest band, or one step
+    /// ahead while there is none.
+    fn seasonal_at(&self, ahead: usize) -> bool {
+        let bands = self.known_bands();
+        let nearest = (ahead as f64).log2().round() as usize;
+        match bands.get(nearest).or(bands.last()) {
+            Some(band) => self.season > 1 && band.seasonal(),
+            None => self.season > 1 && self.seasonal_error <= self.level_error.min(self.last_error),
+        }
+    }
+
+    /// The forecast of `horizon` steps by whichever of seasonal naive and the better of level and last value erred less
+    /// at each horizon; 0 while nothing was seen.
+    #[must_use]
+    pub fn forecast(&self, horizon: usize) -> Vec<f64> {
+        let flat = self.flat_forecast();
+        let step = |h: usize| {
+            let slot = ((self.seen + h as u64) % self.season as u64) as usize;
+            if self.seasonal_at(h + 1) { self.ring[slot].finite_or(flat) } else { flat }
+        };
+        (0..horizon).map(step).collect()
+    }
+
+    /// Quantiles of that forecast at `levels` (rising), shape (levels, horizon): the path moved by the quantiles of its
+    /// own errors, which follow the truth as it comes in. Before a few errors were seen half the last value's size
+    /// stands for the mean error.
+    #[must_use]
+    pub fn quantiles(&self, horizon: usize, levels: &[f64]) -> Array2<f64> {
+        let path = self.forecast(horizon);
+        let floor = if self.lowest >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+        let mut quantiles = Array2::zeros((levels.len(), horizon));
+        for (h, mut column) in quantiles.columns_mut().into_iter().enumerate() {
+            let mut before = floor;
+            for (out, &level) in column.iter_mut().zip(levels) {
+                before = (path[h] + self.error_quantile(h + 1, level)).max(before);
+                *out = before;
+            }
+        }
+        quantiles
+    }
+
+    /// Quantiles of the maximum over the first `lead` steps, one a level (rising): the largest of the steps' quantiles at
+    /// a level raised as if there were one independent step in each doubling of the lead, since neighbours err alike.
+    #[must_use]
+    pub fn peak(&self, lead: usize, levels: &[f64]) -> Vec<f64> {
+        let independent = 1.0 + lead.max(1).ilog2() as f64;
+        let raised: Vec<f64> = levels.iter().map(|level| level.max(0.0).powf(1.0 / independent)).collect();
+        let quantiles = self.quantiles(lead.max(1), &raised);
+        quantiles.rows().into_iter().map(|row| row.iter().copied().fold(f64::NEG_INFINITY, f64::max)).collect()
+    }
+
+    /// The quantile of errors `ahead` steps (at least 1) ahead, between the bands on either side where both forecast alike.
+    fn error_quantile(&self, ahead: usize, level: f64) -> f64 {
+        let bands = self.known_bands();
+        let Some((last, before)) = bands.split_last() else {
+            let unknown = ErrorBand { scale: 0.5 * self.last.finite_or(0.0).abs(), ..ErrorBand::default() };
+            return unknown.quantile(level);
+        };
+        let place = (ahead as f64).log2();
+        let low = place as usize;
+        if low >= before.len() {
+            let growth = match before.last() {
+                _ if last.seasonal() => 0.0,
+                Some(before) if before.errors.scale > 0.0 && last.errors.scale > 0.0 => {
+                    (last.errors.scale / before.errors.scale).log2().clamp(0.0, FASTEST_GROWTH)
+                }
+                _ => FASTEST_GROWTH,
+            };
+            return last.errors.quantile(level) * ((place - before.len() as f64) * growth).exp2();
+        }
+        let (near, far) = (&bands[low], &bands[low + 1]);
+        let share = place - low as f64;
+        let share = if near.seasonal() == far.seasonal() { share } else { share.round() };
+        near.errors.quantile(level) * (1.0 - share) + far.errors.quantile(level) * share
     }
 
     /// The decayed quantile of the values at `level` in 0..=1, up to the bucket's width (5 %); the upper edge of the
@@ -139,6 +284,7 @@ fn upper_edge(bucket: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::anomalies::tests::uniform;
     use super::*;
 
     #[test]
@@ -160,6 +306,81 @@ mod tests {
         state.update(7.0);
         state.update(f64::INFINITY);
         assert_eq!(state.forecast(1), [7.0]);
+    }
+
+    /// A wave of 24 steps with so high a crest, a level that wanders about its mean, noise, and gaps.
+    fn load(len: usize, seed: u64, crest: f64) -> Vec<f64> {
+        let mut noise = uniform(seed);
+        let mut level = 0.0;
+        (0..len)
+            .map(|t| {
+                level = 0.8 * level + noise() - 0.5;
+                let day = 10.0 + crest * (t as f64 / 24.0 * std::f64::consts::TAU).sin();
+                if t % 97 == 0 { f64::NAN } else { day + level + 2.0 * (noise() + noise() - 1.0) }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn quantiles_cover_as_often_as_they_say_at_every_horizon() {
+        let levels = [0.05, 0.5, 0.9, 0.95];
+        for (season, crest) in [(24, 4.0), (1, 0.0)] {
+            let values = load(6000, 5, crest);
+            let mut state = Streaming::new(season, 1.0);
+            let mut below = vec![[0.0; 4]; 48];
+            let mut counts = vec![0.0; 48];
+            for (t, &value) in values.iter().enumerate() {
+                state.update(value);
+                if t < 600 || t + 48 >= values.len() || t % 7 != 0 {
+                    continue;
+                }
+                let quantiles = state.quantiles(48, &levels);
+                for (h, truth) in values[t + 1..t + 49].iter().enumerate().filter(|(_, v)| v.is_finite()) {
+                    counts[h] += 1.0;
+                    for (i, below) in below[h].iter_mut().enumerate() {
+                        *below += f64::from(u8::from(*truth <= quantiles[[i, h]]));
+                    }
+                }
+            }
+            for h in [0, 1, 2, 5, 11, 23, 47] {
+                for (i, level) in levels.iter().enumerate() {
+                    let covered = below[h][i] / counts[h];
+                    assert!((covered - level).abs() < 0.04, "season {season}, step {h}, p{level}: {covered}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_peak_is_at_least_each_step_and_covers_the_maximum() {
+        let values = load(4000, 6, 4.0);
+        let mut state = Streaming::new(24, 1.0);
+        let (mut covered, mut count) = (0.0, 0.0);
+        for (t, &value) in values.iter().enumerate() {
+            state.update(value);
+            if t > 600 && t + 6 < values.len() {
+                let peak = state.peak(6, &[0.9]);
+                let steps = state.quantiles(6, &[0.9]);
+                assert!(steps.iter().all(|step| step <= &peak[0]));
+                let truth = values[t + 1..t + 7].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                covered += f64::from(u8::from(truth <= peak[0]));
+                count += 1.0;
+            }
+        }
+        assert!(covered / count > 0.88 && covered / count < 0.995, "{}", covered / count);
+    }
+
+    #[test]
+    fn quantiles_are_finite_and_rising_from_the_first_sample_on() {
+        let levels = [0.01, 0.5, 0.99];
+        let mut state = Streaming::new(4, 1.0);
+        assert!(state.quantiles(3, &levels).iter().all(|&q| q == 0.0));
+        for value in [3.0, f64::NAN, 3.0, 4.0, 2.0, 3.5] {
+            state.update(value);
+            let quantiles = state.quantiles(9, &levels);
+            assert!(quantiles.iter().all(|q| q.is_finite() && *q >= 0.0));
+            assert!(quantiles.columns().into_iter().all(|c| c[0] <= c[1] && c[1] <= c[2] && c[0] < c[2]));
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use ndarray::Array2;
 
+use super::anomalies::Mark;
 use super::bank::{self, Member};
-use super::calibrate::{Errors, Shape, prior};
+use super::calibrate::{Errors, Shape};
 use super::combine::{Combination, combine};
+use super::events::Effects;
 use super::outcome::{FiniteOr, Outcome};
 use super::pooled::Pooled;
 use super::prepare::Prepared;
@@ -12,6 +14,8 @@ use super::scores::{mae, seasonal_scale};
 use super::simple;
 use super::windows::Windows;
 use super::{Seasons, Settings, coarse, seasons, smoothing};
+
+mod cold;
 
 /// Share of zeros from which the intermittent model takes part.
 const MOSTLY_ZERO: f64 = 0.3;
@@ -21,7 +25,7 @@ const LEAST_FIT: usize = 16;
 /// What was learnt about one series; quantiles still need the shape of the fleet's errors.
 #[derive(Debug, Clone)]
 pub struct Study {
-    prepared: Facts,
+    facts: Facts,
     seasons: Vec<usize>,
     origins: usize,
     weights: Vec<(String, f64)>,
@@ -30,6 +34,7 @@ pub struct Study {
     peak: Errors,
     lead: usize,
     scores: [Option<f64>; 3],
+    borrowed: bool,
     fallback: Option<String>,
 }
 
@@ -39,15 +44,32 @@ struct Facts {
     observations: usize,
     non_negative: bool,
     unit: f64,
+    marks: Vec<Mark>,
+    effects: Effects,
+}
+
+impl Facts {
+    fn of(prepared: &Prepared) -> Self {
+        Self {
+            observations: prepared.observations,
+            non_negative: prepared.non_negative,
+            unit: prepared.unit,
+            marks: prepared.marks.clone(),
+            effects: prepared.effects.clone(),
+        }
+    }
 }
 
 /// The seasons in use, for histories given or candidates tested.
-pub(crate) fn seasons_of(values: &[f64], settings: &Settings) -> Vec<usize> {
-    let fits = |s: &usize| *s >= 2 && values.len() >= 2 * s;
+fn seasons_of(history: &[f64], settings: &Settings) -> Vec<usize> {
+    let clean = || Prepared::before_seasons(history, &settings.events);
     match &settings.seasons {
-        Seasons::Declared(declared) => with_weeks(declared).into_iter().filter(fits).collect(),
-        Seasons::Candidates(candidates) => seasons::tested(values, &sorted(candidates)),
-        Seasons::Find => seasons::found(values),
+        Seasons::Declared(declared) => {
+            let len = history.len() - history.iter().position(|v| v.is_finite()).unwrap_or(history.len());
+            with_weeks(declared).into_iter().filter(|s| len >= 2 * s).collect()
+        }
+        Seasons::Candidates(candidates) => seasons::tested(&clean(), &sorted(candidates)),
+        Seasons::Find => seasons::found(&clean()),
     }
 }
 
@@ -89,35 +111,54 @@ impl Study {
     /// bank is forecast more plainly and says so.
     #[must_use]
     pub fn new(history: &[f64], settings: &Settings, pooled: Option<&Pooled>) -> Self {
-        let raw = Prepared::new(history, &[]);
-        let seasons = seasons_of(&raw.clean, settings);
-        let prepared = Prepared::new(history, &seasons);
+        let seasons = seasons_of(history, settings);
+        let prepared = Prepared::new(history, &seasons, &settings.events);
         let windows = windows_of(prepared.len(), &seasons, settings);
         let lead = settings.lead_steps.clamp(1, windows.horizon);
-        let facts =
-            Facts { observations: prepared.observations, non_negative: prepared.non_negative, unit: prepared.unit };
-        if prepared.constant() || windows.origins() == 0 {
-            return plain(&prepared, facts, seasons, &windows, lead, pooled);
-        }
+        let mut study = if prepared.constant() || windows.origins() == 0 {
+            Self::plain(&prepared, settings, seasons, lead, pooled)
+        } else {
+            Self::tested(&prepared, seasons, &windows, lead, pooled)
+        };
+        study.expect_events();
+        study
+    }
 
+    /// Puts the effects of known events on the path and on the scales.
+    fn expect_events(&mut self) {
+        let before = self.steps.scale.clone();
+        self.facts.effects.apply(&mut self.path, &mut self.steps.scale);
+        let widened = self.steps.scale.iter().zip(&before).take(self.lead).filter(|(_, old)| **old > 0.0);
+        let most = widened.map(|(new, old)| new / old).fold(1.0, f64::max);
+        self.peak.scale.iter_mut().for_each(|scale| *scale *= most);
+    }
+
+    /// A history long enough for rolling origins.
+    fn tested(
+        prepared: &Prepared,
+        seasons: Vec<usize>,
+        windows: &Windows,
+        lead: usize,
+        pooled: Option<&Pooled>,
+    ) -> Self {
         let values = &prepared.clean;
-        let mut members = vec![simple::last_value(values, &windows)];
-        members.extend(seasons.iter().map(|&season| simple::seasonal_naive(values, season, &windows)));
+        let mut members = vec![simple::last_value(values, windows)];
+        members.extend(seasons.iter().map(|&season| simple::seasonal_naive(values, season, windows)));
         let plain: Vec<usize> = (0..members.len()).collect();
-        members.extend(simple::moved(values, &seasons, &windows));
-        members.extend(simple::smoothed(values, &windows));
+        members.extend(simple::moved(values, &seasons, windows));
+        members.extend(simple::smoothed(values, windows));
         if prepared.zeros > MOSTLY_ZERO {
-            members.push(simple::intermittent(values, &windows));
+            members.push(simple::intermittent(values, windows));
         }
-        members.extend(smoothing::members(values, &seasons, &windows));
-        members.extend(bank::regressions(values, &seasons, &windows, None));
-        members.extend(coarse::members(values, &seasons, &windows));
-        members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, &windows)));
+        members.extend(smoothing::members(values, &seasons, windows));
+        members.extend(bank::regressions(values, &seasons, windows, None));
+        members.extend(coarse::members(values, &seasons, windows));
+        members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, windows)));
 
         let scale = seasonal_scale(&prepared.measured, seasons.first().copied().unwrap_or(1))
             .or_else(|| seasonal_scale(&prepared.measured, 1))
             .unwrap_or(1.0);
-        let combination = combine(&members, &windows, &prepared.measured, &plain, 1e-6 * scale);
+        let combination = combine(&members, windows, &prepared.without_spikes(), &plain, 1e-6 * scale);
         let score = |paths: &[f64]| {
             let each = windows.past().iter().zip(paths.chunks_exact(windows.horizon));
             super::scores::mean(each.map(|(w, path)| {
@@ -129,9 +170,9 @@ impl Study {
             score(&members[plain.get(1).copied().unwrap_or(0)].paths),
             score(&members[0].paths),
         ];
-        let (steps, peak) = errors(&prepared, &windows, &combination, lead, 1e-6 * scale);
+        let (steps, peak) = errors(prepared, windows, &combination, lead, 1e-6 * scale);
         Self {
-            prepared: facts,
+            facts: Facts::of(prepared),
             seasons,
             origins: windows.origins(),
             weights: named(&members, &combination.weights),
@@ -140,6 +181,7 @@ impl Study {
             peak,
             lead,
             scores,
+            borrowed: false,
             fallback: (prepared.zeros > 0.5).then(|| format!("{:.0} % of the values are 0", 100.0 * prepared.zeros)),
         }
     }
@@ -148,10 +190,10 @@ impl Study {
     #[must_use]
     pub fn outcome(&self, settings: &Settings, fleet: Option<&FleetShape>) -> Outcome {
         let levels = settings.levels();
-        let unit = self.prepared.unit;
+        let unit = self.facts.unit;
         let out = |value: f64| {
             let value = (value * unit).finite_or(if value > 0.0 { f64::MAX } else { f64::MIN });
-            if self.prepared.non_negative { value.max(0.0) } else { value }
+            if self.facts.non_negative { value.max(0.0) } else { value }
         };
         let shape = self.steps.quantiles(&levels, fleet.map(|f| &f.steps));
         let quantiles = Array2::from_shape_fn((levels.len(), self.path.len()), |(i, h)| {
@@ -176,7 +218,11 @@ impl Study {
             mean,
             quantiles,
             peak,
-            observations: self.prepared.observations,
+            scale: self.steps.scale.iter().map(|scale| (scale * unit).finite_or(f64::MAX)).collect(),
+            peak_scale: (peak_scale * unit).finite_or(f64::MAX),
+            lead_steps: self.lead,
+            non_negative: self.facts.non_negative,
+            observations: self.facts.observations,
             origins: self.origins,
             seasons: self.seasons.clone(),
             weights: self.weights.clone(),
@@ -185,6 +231,9 @@ impl Study {
             mase_last_value: self.scores[2],
             coverage: self.steps.coverage(&levels, fleet.map(|f| &f.steps)),
             peak_coverage: self.peak.coverage(&levels, fleet.map(|f| &f.peak)),
+            marks: self.facts.marks.clone(),
+            effects: self.facts.effects.report(self.path.len(), unit),
+            borrowed: self.borrowed,
             fallback: self.fallback.clone(),
         }
     }
@@ -248,62 +297,4 @@ fn errors(
         Errors::new(&steps, horizon, &blocks, independent(horizon), floor),
         Errors::new(&peaks, 1, &blocks, independent(lead), floor),
     )
-}
-
-/// The forecast of a history too short to be tested, or constant: seasonal naive or last value with a width from the
-/// changes seen.
-fn plain(
-    prepared: &Prepared,
-    facts: Facts,
-    seasons: Vec<usize>,
-    windows: &Windows,
-    lead: usize,
-    pooled: Option<&Pooled>,
-) -> Study {
-    let only = Windows::new(prepared.len(), windows.horizon, 0, 0, 0, 1);
-    let values = &prepared.clean;
-    let constant = prepared.constant();
-    let borrowed = pooled.filter(|_| !constant).and_then(|p| p.members(values, &only).pop());
-    let season = seasons.first().copied().filter(|&s| values.len() > s);
-    let is_borrowed = borrowed.is_some();
-    let member = borrowed.unwrap_or_else(|| match season {
-        Some(season) if !constant => simple::seasonal_naive(values, season, &only),
-        _ => simple::last_value(values, &only),
-    });
-    let size = prepared.measured.iter().rev().find(|v| v.is_finite()).map_or(0.0, |v| v.abs());
-    // One value says nothing of its spread: half its size is taken.
-    let spread = if constant && prepared.observations > 1 {
-        0.0
-    } else {
-        seasonal_scale(&prepared.measured, season.unwrap_or(1)).unwrap_or(0.5 * size)
-    };
-    // Steps without a season may wander: the width grows as a random walk's does, up to a season's worth.
-    let grows = |h: usize| if season.is_some() { 1.0 } else { (1.0 + h as f64).sqrt() };
-    let scale: Vec<f64> = (0..windows.horizon).map(|h| spread * grows(h)).collect();
-    let fallback = match (prepared.observations, constant) {
-        (0, _) => "no measured value".to_owned(),
-        (1, _) => "only one measured value".to_owned(),
-        (n, true) => format!("all {n} measured values are equal"),
-        (n, false) if is_borrowed => {
-            format!("only {n} measured values: borrowed from the pooled regression, width untested")
-        }
-        (n, false) => format!("only {n} measured values: repeats them, width untested"),
-    };
-    let peak_scale = largest(&scale[..lead]).max(0.0);
-    Study {
-        prepared: facts,
-        seasons,
-        origins: 0,
-        weights: vec![(member.name, 1.0)],
-        path: member.paths,
-        steps: Errors { scale, ..Errors::default() },
-        // The peak of several steps is beyond the typical one.
-        peak: Errors {
-            scale: vec![peak_scale * (prior(1.0 - 0.5 / lead as f64).max(0.0) / 4.0 + 1.0)],
-            ..Errors::default()
-        },
-        lead,
-        scores: [None; 3],
-        fallback: Some(fallback),
-    }
 }

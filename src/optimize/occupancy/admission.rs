@@ -29,6 +29,13 @@ struct Limits {
     zone_cap: Option<u32>,
 }
 
+impl Wish {
+    /// Whether how many of its like other domains have decides where the pod may go.
+    pub(in super::super) fn is_spread(&self) -> bool {
+        !self.bounds.is_empty()
+    }
+}
+
 impl Occupancy<'_> {
     /// What must be known of a pod that has no node at the moment, before nodes are looked at.
     pub(in super::super) fn wish(&self, pod: usize) -> Option<Wish> {
