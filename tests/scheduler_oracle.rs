@@ -293,8 +293,17 @@ fn after(items: &[Value], plan: &Plan, catalog: &Catalog) -> (Vec<Value>, BTreeM
 /// Filters whose verdict about a pod depends on who came before it.
 const ORDERED: [&str; 2] = ["PodTopologySpread", "InterPodAffinity"];
 
-/// Whether the pods that come can do so one by one, each accepted by the scheduler when it comes.
+/// Orders tried before it is said that there is none.
+const ORDERS: u64 = 40;
+
+/// Whether the pods that come can do so one by one, each accepted by the scheduler when it comes. Filters that only ever
+/// reject more are left to the end.
 fn comes_in_some_order(oracle: &mut Oracle, after: &[Value], came: &BTreeMap<String, (String, bool)>) -> bool {
+    (0..ORDERS).any(|order| comes_in_order(oracle, after, came, order))
+}
+
+/// Whether they can in an order that prefers those that spread, and among them what the number says.
+fn comes_in_order(oracle: &mut Oracle, after: &[Value], came: &BTreeMap<String, (String, bool)>, order: u64) -> bool {
     let full_name = |item: &Value| {
         let text = |field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
         format!("{}/{}", text("namespace"), text("name"))
@@ -304,15 +313,22 @@ fn comes_in_some_order(oracle: &mut Oracle, after: &[Value], came: &BTreeMap<Str
     for pod in items.iter_mut().filter(|item| comes(item)) {
         pod["spec"].as_object_mut().expect("pods have a spec").remove("nodeName");
     }
+    let shuffled = |name: &str| {
+        name.bytes().fold(order, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(17))
+    };
     for _ in 0..came.len() {
-        let fits = |pod: &&PodAnswer| came.get(&pod.name).is_some_and(|(node, _)| !pod.rejected.contains_key(node));
-        let answer = oracle.ask(&items, false);
-        // Those that spread come first: others are only counted.
-        let spreads = |pod: &PodAnswer| {
-            let item = items.iter().find(|item| item["kind"] == "Pod" && full_name(item) == pod.name);
-            item.is_some_and(|item| item["spec"]["topologySpreadConstraints"].is_array())
+        let fits = |pod: &&PodAnswer| {
+            came.get(&pod.name).is_some_and(|(node, _)| {
+                pod.rejected.get(node).is_none_or(|rejection| !ORDERED.contains(&rejection.plugin.as_str()))
+            })
         };
-        let Some(next) = answer.pods.iter().filter(fits).max_by_key(|pod| spreads(pod)) else { return false };
+        let answer = oracle.ask(&items, false);
+        let preferred = |pod: &PodAnswer| {
+            let item = items.iter().find(|item| item["kind"] == "Pod" && full_name(item) == pod.name);
+            let spreads = item.is_some_and(|item| item["spec"]["topologySpreadConstraints"].is_array());
+            (spreads, shuffled(&pod.name))
+        };
+        let Some(next) = answer.pods.iter().filter(fits).max_by_key(|pod| preferred(pod)) else { return false };
         let pod = items.iter_mut().find(|item| item["kind"] == "Pod" && full_name(item) == next.name);
         pod.expect("the pod was asked about")["spec"]["nodeName"] = json!(came[&next.name].0);
     }

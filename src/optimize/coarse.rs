@@ -15,6 +15,10 @@ use super::sites::Site;
 /// Replica variables beyond which the program is made coarser.
 const MOST_VARIABLES: usize = 100_000;
 
+/// Pods that exclude one another on a host are kept apart in the program where they are at least this share of all pods:
+/// only then do they ask for more nodes than the others' room brings with it.
+const EXCLUSIVE_SHARE: f64 = 0.05;
+
 /// A coarser instance, and where each workload is in it.
 pub(super) struct Coarse<'a> {
     pub(super) instance: Instance<'a>,
@@ -29,7 +33,7 @@ struct Likeness<'a> {
     demand: &'a [i64],
     /// Shapes that admit its pods.
     admitted: Vec<bool>,
-    /// Anti-affinity to its own kind on a host, as counters.
+    /// Anti-affinity to its own kind on a host, as counters; only of those that are many.
     exclusive: Vec<usize>,
     /// Host ports as texts: no two of its pods share a node.
     host_ports: Vec<String>,
@@ -44,13 +48,15 @@ pub(super) fn coarser<'a>(instance: &Instance<'a>, relations: &Relations) -> Opt
     if pools.len() * variants <= MOST_VARIABLES {
         return None;
     }
+    let exclusive = exclusive(instance, relations);
     let (mut groups, mut group_of) = (Vec::new(), Vec::with_capacity(instance.groups.len()));
     // Template that stands for the group's own; only groups with one template are merged.
     let mut stands_for = vec![None; instance.groups.len()];
     let mut known: BTreeMap<Likeness<'_>, usize> = BTreeMap::new();
     for (index, group) in instance.groups.iter().enumerate() {
         let next = groups.len();
-        let merged = likeness(instance, relations, group).map(|likeness| *known.entry(likeness).or_insert(next));
+        let merged =
+            likeness(instance, relations, &exclusive, group).map(|likeness| *known.entry(likeness).or_insert(next));
         let number = merged.unwrap_or(next);
         group_of.push(number);
         if number == next {
@@ -87,22 +93,39 @@ pub(super) fn coarser<'a>(instance: &Instance<'a>, relations: &Relations) -> Opt
         limits,
     };
     let mut relations = Relations::new(&instance);
-    relations.keep_hosts_only();
+    relations.keep_only(&exclusive);
     Some(Coarse { instance, relations, group_of })
 }
 
-fn likeness<'i>(instance: &'i Instance<'_>, relations: &Relations, group: &'i Group<'_>) -> Option<Likeness<'i>> {
+/// Counters of pods that exclude their own kind on a host and are many.
+fn exclusive(instance: &Instance<'_>, relations: &Relations) -> BTreeSet<usize> {
+    let mut pods: BTreeMap<usize, f64> = BTreeMap::new();
+    let mut all = 0.0;
+    for group in &instance.groups {
+        let replicas = f64::from(group.most_replicas());
+        all += replicas;
+        for counter in group.template.into_iter().flat_map(|t| relations.exclusive_on_hosts(t)) {
+            *pods.entry(counter).or_insert(0.0) += replicas;
+        }
+    }
+    pods.into_iter().filter(|(_, pods)| *pods >= EXCLUSIVE_SHARE * all).map(|(counter, _)| counter).collect()
+}
+
+fn likeness<'i>(
+    instance: &'i Instance<'_>,
+    relations: &Relations,
+    exclusive: &BTreeSet<usize>,
+    group: &'i Group<'_>,
+) -> Option<Likeness<'i>> {
     let ([only], [template]) = (group.options.as_slice(), group.templates.as_slice()) else { return None };
     if group.template != Some(*template) || instance.shapes.names_nodes(*template) {
         return None;
     }
     let own = relations.templates.get(*template)?;
-    let host_key = relations.layout.host_key;
-    let exclusive = own.anti_affinity.iter().filter(|c| own.counted_by.binary_search(c).is_ok());
     Some(Likeness {
         demand: group.demand(*template, only.size),
         admitted: instance.shapes.admitted(*template).to_vec(),
-        exclusive: exclusive.copied().filter(|c| relations.counters[*c].key == host_key).collect(),
+        exclusive: relations.exclusive_on_hosts(*template).filter(|counter| exclusive.contains(counter)).collect(),
         host_ports: own.host_ports.iter().map(|port| format!("{port:?}")).collect(),
         priority: instance.snapshot.templates.get(*template)?.priority,
         risk: only.risk_cost_per_hour.to_bits(),

@@ -1,6 +1,6 @@
 //! Rules between pods, compiled: which pods count for which rule, by template, so that no selector is matched twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::rules::{HOSTNAME_LABEL, HostPort, LabelSelector, PodAffinityTerm};
 use crate::domain::snapshot::{PodTemplate, Snapshot};
@@ -285,19 +285,25 @@ impl Relations {
         View { key, eligible, buyable, buys_hosts }
     }
 
-    /// Whether no two pods of the template may share a node.
-    pub(super) fn excludes_itself(&self, template: usize) -> bool {
-        self.templates.get(template).is_some_and(|own| {
+    /// Counters by which pods of the template exclude their own kind on a host.
+    pub(super) fn exclusive_on_hosts(&self, template: usize) -> impl Iterator<Item = usize> {
+        self.templates.get(template).into_iter().flat_map(|own| {
+            let itself = |c: &&usize| own.counted_by.binary_search(c).is_ok();
             let on_host = |c: &&usize| self.counters[**c].key == self.layout.host_key;
-            !own.host_ports.is_empty()
-                || own.anti_affinity.iter().filter(on_host).any(|c| own.counted_by.binary_search(c).is_ok())
+            own.anti_affinity.iter().filter(on_host).filter(itself).copied()
         })
     }
 
-    /// Forgets every rule over other domains than single nodes.
-    pub(super) fn keep_hosts_only(&mut self) {
-        for counter in &mut self.counters {
-            counter.guarded &= counter.key == self.layout.host_key;
+    /// Whether no two pods of the template may share a node.
+    pub(super) fn excludes_itself(&self, template: usize) -> bool {
+        self.templates.get(template).is_some_and(|own| !own.host_ports.is_empty())
+            || self.exclusive_on_hosts(template).next().is_some()
+    }
+
+    /// Forgets every spread, and all anti-affinity but that of these counters.
+    pub(super) fn keep_only(&mut self, guarded: &BTreeSet<usize>) {
+        for (number, counter) in self.counters.iter_mut().enumerate() {
+            counter.guarded &= guarded.contains(&number);
         }
         for template in &mut self.templates {
             template.spread.clear();

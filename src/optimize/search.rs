@@ -118,8 +118,11 @@ pub(super) fn search(
     let spread = instance.sites.len() > instance.standing && relations.has_spread();
     // The plain plan must not eat the time of the proof.
     let slice_over = || clock.elapsed() >= stop.time_limit.mul_f64(PLAIN_SHARE);
-    candidates.offer(placed(&instance, &relations, &plain, (false, spread), &slice_over));
-    if spread && !slice_over() {
+    let careful = placed(&instance, &relations, &plain, (false, spread), &slice_over);
+    let complete = careful.as_ref().is_some_and(|state| state.waiting().is_empty());
+    candidates.offer(careful);
+    // In a large cluster a second plan takes long, and where all pods have a node it is hardly ever cheaper.
+    if spread && !slice_over() && !(complete && coarse.is_some()) {
         candidates.offer(placed(&instance, &relations, &plain, (false, false), &slice_over));
     }
     let report = |stage, candidates: &Candidates<'_>, bound| Progress {

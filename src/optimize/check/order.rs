@@ -1,8 +1,10 @@
 //! An order in which pods could have come, each accepted by kube-scheduler's topology spread at that moment.
 //!
-//! Pods bound by a spread that does not hold in the end come as soon as they may; those that are only counted wait until
+//! Pods bound by a spread come as soon as they may; those that are only counted wait until
 //! nothing else goes on, because they can only be in the way, save where they raise the least count. An order that is
 //! found proves the plan; one that is not found may exist all the same, and the plan is then refused.
+
+use std::collections::BTreeMap;
 
 use super::spread::{Rule, Spreads};
 
@@ -18,35 +20,30 @@ pub(super) struct Unit {
 /// Most rounds in which only pods that no rule binds come; each lets twice as many in as the one before.
 const MOST_ROUNDS: u32 = 64;
 
-/// Whether all units can come so that each rule among `broken` allows each of its pods when it comes.
-pub(super) fn in_some_order(spreads: &Spreads<'_>, broken: &[usize], units: &[Unit]) -> bool {
+/// Whether all units can come so that each rule allows each of its pods when it comes.
+pub(super) fn in_some_order(spreads: &Spreads<'_>, units: &[Unit]) -> bool {
     let mut counts: Vec<Vec<i64>> = spreads.tallies.iter().map(|tally| tally.stay.clone()).collect();
-    let tallies: Vec<usize> = {
-        let mut tallies: Vec<usize> = broken.iter().map(|rule| spreads.rules[*rule].tally).collect();
-        tallies.sort_unstable();
-        tallies.dedup();
-        tallies
+    let mut by_template: BTreeMap<usize, Vec<&Rule<'_>>> = BTreeMap::new();
+    for rule in &spreads.rules {
+        by_template.entry(rule.template).or_default().push(rule);
+    }
+    let tallies_of = |template: usize| -> Vec<usize> {
+        (0..spreads.tallies.len()).filter(|tally| spreads.tallies[*tally].counted[template]).collect()
     };
-    let binding = |unit: &Unit| -> Vec<&Rule<'_>> {
-        broken.iter().map(|rule| &spreads.rules[*rule]).filter(|rule| rule.template == unit.template).collect()
-    };
-    let counted = |unit: &Unit| tallies.iter().any(|tally| spreads.tallies[*tally].counted[unit.template]);
+    let counting: BTreeMap<usize, Vec<usize>> = units.iter().map(|u| (u.template, tallies_of(u.template))).collect();
     let (mut bound, mut free): (Vec<(Unit, Vec<&Rule<'_>>)>, Vec<Unit>) = (Vec::new(), Vec::new());
     for unit in units {
-        match binding(unit) {
-            rules if !rules.is_empty() => bound.push((*unit, rules)),
-            _ if counted(unit) => free.push(*unit),
-            _ => {}
+        match by_template.get(&unit.template) {
+            Some(rules) => bound.push((*unit, rules.clone())),
+            None if !counting[&unit.template].is_empty() => free.push(*unit),
+            None => {}
         }
     }
     // Who does not count itself is in nobody's way but needs the room now.
     bound.sort_by_key(|(unit, rules)| rules.iter().any(|rule| spreads.tallies[rule.tally].counted[unit.template]));
     let come = |unit: &Unit, counts: &mut Vec<Vec<i64>>| {
-        for &number in &tallies {
-            let tally = &spreads.tallies[number];
-            if let Some((domain, true)) = spreads.domains[tally.domains].of_node[unit.node]
-                && tally.counted[unit.template]
-            {
+        for &number in &counting[&unit.template] {
+            if let Some((domain, true)) = spreads.domains[spreads.tallies[number].domains].of_node[unit.node] {
                 counts[number][domain] += 1;
             }
         }
@@ -73,11 +70,10 @@ pub(super) fn in_some_order(spreads: &Spreads<'_>, broken: &[usize], units: &[Un
             // The one that comes to the emptiest domain helps most.
             let fullness = |unit: &&mut Unit| {
                 let of = |number: &usize| {
-                    let tally = &spreads.tallies[*number];
-                    let (domain, _) = spreads.domains[tally.domains].of_node[unit.node]?;
-                    tally.counted[unit.template].then(|| counts[*number][domain])
+                    let (domain, _) = spreads.domains[spreads.tallies[*number].domains].of_node[unit.node]?;
+                    Some(counts[*number][domain])
                 };
-                tallies.iter().filter_map(of).min().unwrap_or(i64::MAX)
+                counting[&unit.template].iter().filter_map(of).min().unwrap_or(i64::MAX)
             };
             let Some(unit) = free.iter_mut().min_by_key(fullness) else { return false };
             unit.coming -= 1;

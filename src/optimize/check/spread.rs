@@ -1,8 +1,8 @@
 //! Topology spread as kube-scheduler sees it: at the moment a pod comes.
 //!
 //! The nodes are those of the end, the pods that stay are in their places, and those that come do so one after the
-//! other. A spread that holds in the end holds in that order that fills the emptiest domain first. Where it does not
-//! hold in the end, [`super::order`] looks for an order in which the scheduler would have taken every pod.
+//! other. Where all spreads hold in the end, filling the emptiest domain first is an order for them. Where one does not,
+//! [`super::order`] looks for an order in which the scheduler would have taken every pod.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ pub(super) fn check(judge: &Judge<'_>, violations: &mut Vec<Violation>) {
     }
     spreads.labels(judge, violations);
     let broken: Vec<usize> = (0..spreads.rules.len()).filter(|rule| !spreads.uneven(judge, *rule).is_empty()).collect();
-    if broken.is_empty() || in_some_order(&spreads, &broken, &units(judge)) {
+    if broken.is_empty() || in_some_order(&spreads, &units(judge)) {
         return;
     }
     for number in broken {
