@@ -1,10 +1,10 @@
 //! `Problem` into `Plan`: an integer program for bounds and guidance, concrete placement for the plan itself, and an
 //! independent check of what comes out.
 //!
-//! 1. [`instance`], [`pools`]: pods of one template and nodes of one shape become classes.
+//! 1. [`instance`], [`pools`], [`coarse`]: pods of one template and nodes of one shape become classes.
 //! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
 //! 3. [`round`]: the program's numbers become choices and purchases.
-//! 4. [`start`], [`place`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
+//! 4. [`start`], [`place`], [`mend`], [`buy`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
 //! 5. [`certificate`]: what is proven.
 //!
 //! [`online`] stands apart: pods placed one by one as they come.
@@ -14,14 +14,19 @@
 
 use plimsoll_domain as domain;
 
+mod buy;
 mod certificate;
 pub mod check;
+mod coarse;
 mod conflict;
 mod consolidate;
 pub mod eligibility;
+mod evenness;
 mod first_fit;
 mod instance;
+mod layout;
 mod limits;
+mod mend;
 mod model;
 mod occupancy;
 pub mod online;
