@@ -272,8 +272,7 @@ impl Relations {
             .collect();
         let mut buyable = vec![false; self.layout.domain_counts[key]];
         let mut buys_hosts = false;
-        for number in instance.standing..instance.sites.len() {
-            let site = &instance.sites[number];
+        for (number, site) in instance.sites.iter().enumerate().skip(instance.standing) {
             if eligible[number] && site.quota != Some(0) && shapes.admits(instance.snapshot, template, site) {
                 if key == self.layout.host_key {
                     buys_hosts = true;

@@ -39,7 +39,7 @@ const OPTIMAL_GAP: f64 = 1e-6;
 const MOST_INTEGERS: usize = 10_000;
 
 /// Share of the time that may go by before the relaxation is begun.
-const PLAIN_SHARE: f64 = 0.2;
+const PLAIN_SHARE: f64 = 0.4;
 
 /// Cost an hour below which one plan is not cheaper than another.
 const MEANINGFUL: f64 = 1e-9;
@@ -143,11 +143,13 @@ pub(super) fn search(
         let (cost, bound) = (candidates.best_cost() - proof.unplaceable, proof.bound - proof.unplaceable);
         watch.out_of_time() || certificate::gap(cost, bound) <= stop.gap
     };
-    if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
+    let finished = relaxed.outcome == Outcome::Finished;
+    if (finished || !candidates.is_complete()) && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = read(&problem, &relaxed.values, &relaxed.row_prices);
+        // Estimates must do where there are no prices; a plan that was cut short is worse than one made by them.
+        let guide = if finished { read(&problem, &relaxed.values, &relaxed.row_prices) } else { plain };
         candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
-        if coarse.is_none() && !done(&candidates, &proof) {
+        if finished && coarse.is_none() && !done(&candidates, &proof) {
             candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
         }
     }
@@ -233,6 +235,11 @@ impl<'a> Candidates<'a> {
     /// Option of each group in the cheapest state.
     fn best_choices(&self) -> Vec<usize> {
         self.states.first().map_or_else(Vec::new, |(_, state)| state.choices.clone())
+    }
+
+    /// Whether the cheapest state leaves no pod out.
+    fn is_complete(&self) -> bool {
+        self.states.first().is_some_and(|(_, state)| state.waiting().is_empty())
     }
 
     fn best_cost(&self) -> f64 {
@@ -370,7 +377,7 @@ fn finish(
         }
     }
     let (mut plan, CheckReport { violations, cost }, state) = chosen.unwrap_or_else(|| {
-        let report = CheckReport { violations: broken_now, cost: cost_now.clone() };
+        let report = CheckReport { violations: broken_now, cost: cost_now };
         (still_plan, report, still.clone())
     });
     explain(&mut plan, &state);

@@ -93,6 +93,6 @@ impl Spreads<'_> {
         let Some((domain, counts_there)) = domains.of_node[unit.node] else { return false };
         let itself = i64::from(tally.counted[unit.template]);
         let there = if counts_there || domains.there[domain] { counts[rule.tally][domain] } else { 0 };
-        there + itself - domains.least(&counts[rule.tally], rule.rule) <= i64::from(rule.rule.max_skew)
+        there + itself - domains.least(&counts[rule.tally], rule.spread) <= i64::from(rule.spread.max_skew)
     }
 }

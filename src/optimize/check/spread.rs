@@ -40,7 +40,7 @@ pub(super) struct Tally {
 /// A spread of one template's pods.
 pub(super) struct Rule<'a> {
     pub(super) template: usize,
-    pub(super) rule: &'a TopologySpread,
+    pub(super) spread: &'a TopologySpread,
     pub(super) tally: usize,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn check(judge: &Judge<'_>, violations: &mut Vec<Violation>) {
         if judge.is_coming(number) {
             for rule in template.rules.topology_spread.iter().filter(|rule| rule.hard) {
                 let tally = spreads.tally(judge, template, rule);
-                spreads.rules.push(Rule { template: number, rule, tally });
+                spreads.rules.push(Rule { template: number, spread: rule, tally });
             }
         }
     }
@@ -70,13 +70,13 @@ pub(super) fn check(judge: &Judge<'_>, violations: &mut Vec<Violation>) {
         return;
     }
     for number in broken {
-        let Rule { template, rule, .. } = spreads.rules[number];
+        let Rule { template, spread, .. } = spreads.rules[number];
         for (domain, skew) in spreads.uneven(judge, number) {
             violations.push(Violation::TopologySpread {
                 workload: judge.name(template),
-                domain: format!("{}={domain}", rule.topology_key),
+                domain: format!("{}={domain}", spread.topology_key),
                 skew,
-                max_skew: rule.max_skew,
+                max_skew: spread.max_skew,
             });
         }
     }
@@ -169,14 +169,14 @@ impl<'a> Spreads<'a> {
 
     /// Pods that come to nodes without the label they spread over.
     fn labels(&self, judge: &Judge<'_>, violations: &mut Vec<Violation>) {
-        for Rule { template, rule, tally } in &self.rules {
+        for Rule { template, spread, tally } in &self.rules {
             let domains = &self.domains[self.tallies[*tally].domains];
             let groups = judge.state.groups[*template].iter().filter(|(_, group)| group.coming > 0);
             for (node, _) in groups.filter(|(node, _)| domains.of_node[**node].is_none()) {
                 violations.push(Violation::TopologyLabel {
                     workload: judge.name(*template),
                     node: judge.state.places[*node].name.to_owned(),
-                    label: rule.topology_key.clone(),
+                    label: spread.topology_key.clone(),
                 });
             }
         }
@@ -184,15 +184,15 @@ impl<'a> Spreads<'a> {
 
     /// Domains that pods of the rule come to and that are too full when all have come, with their skew.
     fn uneven(&self, judge: &Judge<'_>, number: usize) -> BTreeMap<&'a str, i64> {
-        let Rule { template, rule, tally } = self.rules[number];
+        let Rule { template, spread, tally } = self.rules[number];
         let tally = &self.tallies[tally];
         let domains = &self.domains[tally.domains];
-        let least = domains.least(&tally.then, rule);
+        let least = domains.least(&tally.then, spread);
         let coming = judge.state.groups[template].iter().filter(|(_, group)| group.coming > 0);
         let touched = coming.filter_map(|(node, _)| domains.of_node[*node]);
         touched
             .map(|(domain, _)| (domains.names[domain], tally.then[domain] - least))
-            .filter(|(_, skew)| *skew > i64::from(rule.max_skew))
+            .filter(|(_, skew)| *skew > i64::from(spread.max_skew))
             .collect()
     }
 }
