@@ -109,8 +109,8 @@ fn cluster(workloads: usize, seed: u64) -> (Snapshot, Catalog) {
         node.labels = offer.labels.clone();
         node.labels.insert(ZONE_LABEL.to_owned(), ZONES[zone].to_owned());
         node.labels.insert(HOSTNAME_LABEL.to_owned(), name);
-        node.zone = ZONES[zone].to_owned();
-        node.instance_type = offer.name.clone();
+        ZONES[zone].clone_into(&mut node.zone);
+        node.instance_type.clone_from(&offer.name);
         free.by_zone[zone].push(index);
         free.free.push(offer.allocatable.clone());
         snapshot.nodes.push(node);
@@ -143,7 +143,7 @@ fn add(
     let mut taken = Vec::new();
     for number in 0..count {
         let zone = if even { number % ZONES.len() } else { rng.random_range(0..ZONES.len()) };
-        let waits = (index + number) % WAITING == 0;
+        let waits = (index + number).is_multiple_of(WAITING);
         let node = if waits { None } else { free.find(rng, zone, &asks, if apart { &taken } else { &[] }) };
         if let Some(node) = node {
             free.free[node].subtract(&asks);
