@@ -95,6 +95,13 @@ pub(super) struct Wish {
     moving: bool,
 }
 
+impl Wish {
+    /// Whether how many of its like other domains have decides where the pod may go.
+    pub(super) fn is_spread(&self) -> bool {
+        !self.spread.is_empty()
+    }
+}
+
 fn buyable(instance: &Instance<'_>, relations: &Relations) -> Vec<BTreeMap<String, Vec<usize>>> {
     let by_domain = |key: &String| {
         let mut domains: BTreeMap<String, Vec<usize>> = BTreeMap::new();
