@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use plimsoll::domain::{Signal, Subject};
-use plimsoll::forecast::{ForecastSettings, Live, LiveSettings};
+use plimsoll::forecast::{Calendar, ForecastSettings, Live, LiveSettings};
 use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Streaming, Study, scores};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -85,6 +85,7 @@ fn bench(criterion: &mut Criterion) {
             seasons: Some(vec![1440]),
             levels: vec![0.5, 0.95],
             lead_steps: 15,
+            calendar: Calendar::default(),
             threads: 1,
         };
         let mut live = Live::new(60_000, &LiveSettings { forecast: settings, refresh_steps: 30 });

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
 use crate::domain::{Axis, Catalog, Clock, Forecast, Policy, Run, Samples, Series, Signal, Snapshot, StopRule};
-use crate::forecast::ForecastSettings;
+use crate::forecast::{Calendar, ForecastSettings};
 use crate::{decide, forecast, ingest, optimize, series, sizing};
 
 /// What a plan is made from.
@@ -65,11 +65,9 @@ pub fn plan(
         }
         None => (None, Vec::new()),
     };
-    let mut forecasts =
-        series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, stop.threads, observer));
-    if let Some(series) = &series {
-        forecast::mark_events(series, &policy.events, Some(&snapshot), &mut forecasts);
-    }
+    let calendar = Calendar::new(&policy.events, Some(&snapshot));
+    let forecasts =
+        series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, calendar, stop.threads, observer));
     let menus = sizing::menus(&snapshot, series.as_ref(), &forecasts, &policy);
     observer.begin(Stage::Solving, None);
     let plan =
@@ -79,7 +77,13 @@ pub fn plan(
 }
 
 /// Forecasts the signals that sizing uses, over the policy's horizon and lead time.
-fn forecast_workloads(series: &Series, policy: &Policy, threads: usize, observer: &dyn Observer) -> Vec<Forecast> {
+fn forecast_workloads(
+    series: &Series,
+    policy: &Policy,
+    calendar: Calendar,
+    threads: usize,
+    observer: &dyn Observer,
+) -> Vec<Forecast> {
     let wanted = only(series, &FORECAST_SIGNALS);
     let steps = |seconds: u32| steps_in(&series.axis, seconds);
     let settings = ForecastSettings {
@@ -87,6 +91,7 @@ fn forecast_workloads(series: &Series, policy: &Policy, threads: usize, observer
         seasons: None,
         levels: levels(policy),
         lead_steps: steps(policy.planning.lead_time_s),
+        calendar,
         threads,
     };
     observer.begin(Stage::Forecasting, Some(wanted.rows.len() as u64));

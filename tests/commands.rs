@@ -213,7 +213,9 @@ fn the_page_of_forecasts_marks_events_and_refers_to_nothing_outside() {
     let page = printed(&folder, &[&arguments[..], &["--backtest", "-o", "html"]].concat());
     assert!(page.len() < 2_000_000);
     assert_eq!(page.matches("role=\"img\"").count(), 3, "two fans and the coverage");
-    assert!(page.contains("&lt;sale&gt;") && page.contains("class=\"marked\""));
+    assert!(
+        page.contains("&lt;sale&gt;") && page.contains("class=\"marked event\"") && page.contains("known event</li>")
+    );
     for outside in ["<script", "http://", "https://", "url(", "@import", "NaN"] {
         assert!(!page.contains(outside), "{outside}");
     }
@@ -291,4 +293,114 @@ fn a_comparison_with_what_is_no_plan_names_the_file() {
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.starts_with("error: other.json"), "{message}");
+}
+
+/// Files in a folder, sorted, with their contents.
+fn contents(folder: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn what_cannot_be_forecast_is_refused_with_its_reason_and_nothing_is_written() {
+    let folder = folder();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("good.csv", &hours(100));
+    write("empty.csv", "");
+    write("header.csv", "series,step,value\n");
+    write("nan.csv", "series,step,value\na,1,NaN\na,2,NaN\n");
+    write("text.csv", "series,step,value\na,1,5\na,2,lots\n");
+    write("infinite.csv", "series,step,value\na,1,5\na,2,inf\n");
+    write("other.csv", "series,timestamp,value\nz,1793491200,2\nz,1793494800,3\n");
+    write("events.yaml", "events:\n- {name: sale}\n");
+    write("old.json", r#"{"kind":"PlimsollForecastState","version":1,"stepMs":3600000,"rows":[]}"#);
+    write("cut.json", r#"{"kind":"PlimsollForecastState","version":2,"ste"#);
+    write("minutes.json", r#"{"kind":"PlimsollForecastState","version":2,"stepMs":60000,"rows":[]}"#);
+    fs::write(folder.path().join("cut.parquet"), b"PAR1\x15\x04\x15").unwrap();
+    fs::write(folder.path().join("noise.csv"), [0_u8, 159, 146, 150, 255, 0, 7]).unwrap();
+    let before = contents(&folder);
+    for (arguments, reason) in [
+        ("--input empty.csv", "empty.csv: is empty"),
+        ("--input header.csv", "header.csv: holds no measurement"),
+        ("--input nan.csv", "nan.csv: holds no measurement: cells without a value left out: 2"),
+        ("--input text.csv", "text.csv: row 2: column \"value\": found \"lots\" where a number was expected"),
+        ("--input infinite.csv", "infinite.csv: row 2: column \"value\": found inf where a finite number was expected"),
+        ("--input cut.parquet", "cut.parquet: is a broken table"),
+        ("--input noise.csv", "noise.csv: "),
+        ("--input good.csv --horizon 0", "invalid value '0' for '--horizon <STEPS>'"),
+        ("--input good.csv --horizon 100001", "invalid value '100001' for '--horizon <STEPS>'"),
+        ("--input good.csv --quantiles 0.5,1", "expected a level between 0 and 1"),
+        ("--input good.csv --horizon 5 --lead 6", "--lead: is 6 steps, beyond the horizon of 5"),
+        ("--input good.csv --events events.yaml", "events.yaml:2:3: events[0]: expected exactly one of date, dates"),
+        ("--input good.csv --truth other.csv", "--truth: leaves nothing to score"),
+        ("--input good.csv --backtest --horizon 5000", "--backtest: leaves nothing to score"),
+        ("--input good.csv --state old.json", "old.json: was written in version 1 of the state's form"),
+        ("--input good.csv --state cut.json", "cut.json: is not a whole saved state"),
+        ("--input good.csv --state minutes.json", "holds samples 60000 ms apart, the input's are 3600000 ms apart"),
+        ("--input good.csv --state nowhere/s.json", "can't be written: there is no folder nowhere"),
+        ("--input good.csv --out nowhere/page.html -o html", "can't be written: there is no folder nowhere"),
+    ] {
+        let output = plimsoll(&folder).arg("forecast").args(arguments.split(' ')).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+        assert!(message.starts_with("error: ") && message.contains(reason), "{arguments}: {message}");
+        assert!(output.stdout.is_empty(), "{arguments}");
+        assert_eq!(contents(&folder), before, "{arguments}");
+    }
+}
+
+#[test]
+fn shuffled_and_repeated_rows_are_forecast_like_those_in_order() {
+    let folder = folder();
+    let rows: Vec<String> = (0..200).map(|t| format!("a,{t},{}", 10 + t % 24 + t * 7919 % 5)).collect();
+    let table = |rows: &[String]| format!("series,step,value\n{}\n", rows.join("\n"));
+    // 77 and 200 share no factor: every row once.
+    let shuffled: Vec<String> = (0..200).map(|i| rows[i * 77 % 200].clone()).collect();
+    let repeated: Vec<String> = rows.iter().chain(&rows[50..60]).cloned().collect();
+    let forecast = |rows: &[String]| {
+        fs::write(folder.path().join("in.csv"), table(rows)).unwrap();
+        printed(&folder, &["--input", "in.csv", "--horizon", "3", "--season", "24", "-o", "csv"])
+    };
+    let in_order = forecast(&rows);
+    assert_eq!(in_order.lines().count(), 4);
+    assert_eq!((forecast(&shuffled), forecast(&repeated)), (in_order.clone(), in_order));
+}
+
+#[test]
+fn known_events_reach_the_forecast_and_its_scores() {
+    let folder = folder();
+    // Ten weeks of hours; on some days a sale doubles the load.
+    let mut text = "series,timestamp,value\n".to_owned();
+    for t in 0..24 * 70_usize {
+        let usual = 20.0 + 8.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin() + ((t * 7919) % 101) as f64 / 50.0;
+        let sale = [9, 23, 30, 44, 61, 69].contains(&(t / 24));
+        let _ = writeln!(text, "a,{},{:.3}", 1_793_491_200 + 3600 * t, if sale { 2.0 * usual } else { usual });
+    }
+    let (past, truth) = text.split_at(text.match_indices('\n').nth(24 * 69).unwrap().0 + 1);
+    fs::write(folder.path().join("past.csv"), past).unwrap();
+    fs::write(folder.path().join("truth.csv"), format!("series,timestamp,value\n{truth}")).unwrap();
+    let dates: Vec<String> = [9, 23, 30, 44, 61, 69]
+        .iter()
+        .map(|day| jiff::Timestamp::from_second(1_793_491_200 + 86_400 * day).unwrap().to_string()[..10].to_owned())
+        .collect();
+    fs::write(folder.path().join("events.yaml"), format!("events:\n- {{name: sale, dates: [{}]}}\n", dates.join(", ")))
+        .unwrap();
+    let mase = |events: &[&str]| -> f64 {
+        let scored = ["--input", "past.csv", "--truth", "truth.csv", "--horizon", "24", "--season", "24", "-o", "csv"];
+        let scores = printed(&folder, &[&scored[..], events].concat());
+        let line = scores.lines().find(|l| l.starts_with("Plimsoll,MASE,")).expect("a score").to_owned();
+        line.split(',').nth(2).unwrap().parse().unwrap()
+    };
+    let (unknown, known) = (mase(&[]), mase(&["--events", "events.yaml"]));
+    assert!(known < 0.3 * unknown, "{known} against {unknown}");
+    let table = printed(&folder, &["--input", "past.csv", "--horizon", "24", "--events", "events.yaml"]);
+    assert!(
+        table.contains("\nEVENTS\na: sale: × 2") && table.contains("5 past occurrences; covers 24 steps"),
+        "{table}"
+    );
 }

@@ -186,6 +186,7 @@ fn forecasts_of(id: &WorkloadId, measured: &Measured) -> Vec<Forecast> {
             peak,
             trust: Trust { observations: 10_000, ..Trust::default() },
             marks: Vec::new(),
+            effects: Vec::new(),
         }
     };
     let mib = f64::from(1 << 20);

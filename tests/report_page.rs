@@ -10,11 +10,11 @@ mod fixture;
 mod markup;
 
 use plimsoll::domain::Run;
-use plimsoll::domain::forecast::{Mark, MarkKind};
+use plimsoll::domain::forecast::{Change, EventEffect, Mark, MarkKind};
 use plimsoll::domain::plan::NodeState;
 use plimsoll::domain::run::ForecastReport;
-use plimsoll::forecast::ForecastSettings;
 use plimsoll::forecast::score::{Rolling, Summary, score_rolling};
+use plimsoll::forecast::{Calendar, ForecastSettings};
 use plimsoll::ingest::source::Source;
 use plimsoll::report::document::{PlanDocument, parse};
 use plimsoll::report::html::{forecast_page, page};
@@ -316,17 +316,30 @@ fn forecast_report() -> ForecastReport {
     let mut forecasts = run.forecasts;
     let series = run.series.expect("the shop is measured");
     let start_ms = forecasts[0].start_ms;
-    let span = |kind, hours: i64| Mark {
+    let span = |kind, hours: i64, size| Mark {
         kind,
         start_ms: start_ms + hours * 3_600_000,
         end_ms: start_ms + (hours + 2) * 3_600_000,
+        size,
     };
-    forecasts[0].marks = vec![span(MarkKind::Outage, -12), span(MarkKind::Event("<script>sale".into()), 4)];
+    forecasts[0].marks = vec![
+        span(MarkKind::Deploy, -30, Some(1.25)),
+        span(MarkKind::Outage, -12, Some(-0.5)),
+        span(MarkKind::Event("<script>sale".into()), 4, None),
+    ];
+    forecasts[0].effects = vec![EventEffect {
+        event: "<script>sale".into(),
+        occurrences: 3,
+        steps_ahead: 2,
+        change: Some(Change::Factor(1.5)),
+        error: 0.1,
+    }];
     let settings = ForecastSettings {
         horizon_steps: 24,
         seasons: Some(vec![144]),
         levels: vec![0.5, 0.95],
         lead_steps: 6,
+        calendar: Calendar::default(),
         threads: 2,
     };
     let rolling = Rolling { origins: 2, every_steps: 24 };
@@ -340,8 +353,16 @@ fn the_page_of_forecasts_is_well_formed_and_says_what_is_borrowed_and_marked() {
     let page = forecast_page(&forecast_report());
     markup::check(&page).unwrap_or_else(|problem| panic!("{problem}"));
     assert!(page.len() < 2_000_000 && !page.contains("<script"));
-    for said in ["borrow the pooled one", "&lt;script&gt;sale", "outage: ", "Naive2", "rolling origins", "mostly zero"]
-    {
+    for said in [
+        "borrow the pooled one",
+        "&lt;script&gt;sale",
+        ">outage<",
+        ">lasting<",
+        "× 1.5 ± 0.1 from 3",
+        "Naive2",
+        "rolling origins",
+        "mostly zero",
+    ] {
         assert!(page.contains(said), "{said}");
     }
     for outside in ["http://", "https://", "url(", "@import", "NaN", "inf\""] {

@@ -1,6 +1,5 @@
 //! `plimsoll forecast`.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -13,11 +12,12 @@ use crate::domain::scores::Scoreboard;
 use crate::domain::series::{NUMBERED_STEP_MS, is_numbered};
 use crate::domain::{InputError, Series};
 use crate::forecast::score::{self, Rolling, SCORED_LEVELS, Summary};
-use crate::forecast::{self, ForecastSettings, Live, LiveSettings};
+use crate::forecast::{self, Calendar, ForecastSettings, Live, LiveSettings};
 use crate::ingest::Source;
 use crate::ingest::metrics::{Options, TableShape};
 use crate::report::document::ForecastDocument;
 use crate::report::html;
+use crate::report::text::forecast_table;
 use crate::series;
 
 use super::arguments::{ForecastArguments, ForecastFormat};
@@ -38,27 +38,26 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
     if !known.is_empty() && is_numbered(input.axis.step_ms) {
         return Err(InputError::whole("--events", "needs timestamps: the input numbers its steps").into());
     }
-    let settings = settings(arguments)?;
+    let settings = settings(arguments, &known)?;
     bars.begin(Stage::Forecasting, Some(input.rows.len() as u64));
     let tell = |done: usize, _: usize| bars.done(done as u64);
-    let board = board(arguments, &input, truth.as_ref(), &settings, &tell)?;
-    // Scores alone need no forecast of what is to come; the page shows both.
-    let forecasts = if board.is_some() && arguments.output != ForecastFormat::Html {
-        Vec::new()
-    } else {
-        let mut forecasts = match &arguments.state {
-            Some(path) => from_state(path, arguments, &input, &settings)?,
-            None => forecast::forecast_series(&input, &settings, &tell),
-        };
-        forecast::mark_events(&input, &known, None, &mut forecasts);
-        forecasts
+    let (forecasts, board) = match (&arguments.truth, &truth, &arguments.state) {
+        (Some(path), Some(truth), _) => against_truth(arguments, &input, truth, path, &settings, &tell)?,
+        _ if arguments.backtest => {
+            let board = backtest(arguments, &input, &settings, &tell)?;
+            // Scores alone need no forecast of what is to come; the page shows both.
+            let page = arguments.output == ForecastFormat::Html;
+            (if page { forecast::forecast_series(&input, &settings, &tell) } else { Vec::new() }, Some(board))
+        }
+        (_, _, Some(path)) => (from_state(path, arguments, &input, &settings)?, None),
+        _ => (forecast::forecast_series(&input, &settings, &tell), None),
     };
     drop(bars);
     let text = match (arguments.output, &board) {
         (ForecastFormat::Table, Some(board)) => scores::table(board),
         (ForecastFormat::Csv, Some(board)) => scores::csv(board),
         (ForecastFormat::Json, Some(board)) => scores::json(board),
-        (ForecastFormat::Table, None) => table(&forecasts),
+        (ForecastFormat::Table, None) => forecast_table(&forecasts),
         (ForecastFormat::Csv, None) => forecast::to_csv(&forecasts),
         (ForecastFormat::Json, None) => json_document(&forecasts),
         (ForecastFormat::Html, _) => {
@@ -93,7 +92,7 @@ fn read_events(path: &Path) -> Result<Vec<KnownEvent>, Failure> {
     crate::policy::parse_events(&Source::read(path)?).map_err(Failure::Input)
 }
 
-fn settings(arguments: &ForecastArguments) -> Result<ForecastSettings, Failure> {
+fn settings(arguments: &ForecastArguments, known: &[KnownEvent]) -> Result<ForecastSettings, Failure> {
     let (horizon, lead) = (arguments.horizon, arguments.lead);
     if lead > horizon {
         return Err(InputError::whole("--lead", format!("is {lead} steps, beyond the horizon of {horizon}")).into());
@@ -106,38 +105,55 @@ fn settings(arguments: &ForecastArguments) -> Result<ForecastSettings, Failure> 
         seasons: arguments.season.as_ref().map(|s| s.iter().filter(|&&s| s > 0).map(|&s| s as usize).collect()),
         levels,
         lead_steps: lead as usize,
+        calendar: Calendar::new(known, None),
         threads: usize::from(arguments.threads),
     })
 }
 
-/// The scores, where they were asked for.
-fn board(
+type Tell<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// The forecasts and their scores against what followed. They are fitted once, with the scores' levels among theirs.
+fn against_truth(
     arguments: &ForecastArguments,
     input: &Series,
-    truth: Option<&Series>,
+    truth: &Series,
+    path: &Path,
     settings: &ForecastSettings,
-    tell: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Option<Scoreboard>, Failure> {
+    tell: Tell<'_>,
+) -> Result<(Vec<Forecast>, Option<Scoreboard>), Failure> {
+    let scored = settings.with_levels(&SCORED_LEVELS);
+    let forecasts = forecast::forecast_series(input, &scored, tell);
+    let file = path.display().to_string();
+    let board = score::score_truth(input, &forecasts, truth, &file, &scored, &summary(arguments, settings));
+    let forecasts = forecasts.into_iter().map(|forecast| forecast.at_levels(&settings.levels)).collect();
+    Ok((forecasts, Some(scored_any("--truth", board)?)))
+}
+
+/// The scores of forecasts from earlier origins.
+fn backtest(
+    arguments: &ForecastArguments,
+    input: &Series,
+    settings: &ForecastSettings,
+    tell: Tell<'_>,
+) -> Result<Scoreboard, Failure> {
+    let every_steps = every(arguments.every.as_deref(), arguments.horizon, input.axis.step_ms)?;
+    let rolling = Rolling { origins: arguments.origins as usize, every_steps };
+    scored_any("--backtest", score::score_rolling(input, settings, &rolling, &summary(arguments, settings), tell))
+}
+
+fn summary(arguments: &ForecastArguments, settings: &ForecastSettings) -> Summary {
     let season = settings.seasons.as_ref().map(|seasons| seasons.iter().copied().min().unwrap_or(1));
-    let summary = Summary { season, resamples: RESAMPLES, seed: arguments.seed };
-    let board = if let (Some(truth), Some(path)) = (truth, &arguments.truth) {
-        let settings = settings.with_levels(&SCORED_LEVELS);
-        let forecasts = forecast::forecast_series(input, &settings, tell);
-        score::score_truth(input, &forecasts, truth, &path.display().to_string(), &settings, &summary)
-    } else if arguments.backtest {
-        let every_steps = every(arguments.every.as_deref(), arguments.horizon, input.axis.step_ms)?;
-        let rolling = Rolling { origins: arguments.origins as usize, every_steps };
-        score::score_rolling(input, settings, &rolling, &summary, tell)
-    } else {
-        return Ok(None);
-    };
-    if board.series == 0 {
-        let problem = "leaves nothing to score: no series has a varying history before, and a value after, an origin";
-        return Err(InputError::whole(if arguments.backtest { "--backtest" } else { "--truth" }, problem)
-            .hint("give longer series, a shorter horizon or fewer origins; names must be the same in both files")
-            .into());
+    Summary { season, resamples: RESAMPLES, seed: arguments.seed }
+}
+
+fn scored_any(option: &str, board: Scoreboard) -> Result<Scoreboard, Failure> {
+    if board.series > 0 {
+        return Ok(board);
     }
-    Ok(Some(board))
+    let problem = "leaves nothing to score: no series has a varying history before, and a value after, an origin";
+    Err(InputError::whole(option, problem)
+        .hint("give longer series, a shorter horizon or fewer origins; names must be the same in both files")
+        .into())
 }
 
 /// Steps between origins, from steps or a duration that is a whole number of them.
@@ -185,36 +201,6 @@ fn from_state(
     Ok(live.forecasts())
 }
 
-/// A line a series: the peak expected over the lead time and how the method did on the series' past.
-fn table(forecasts: &[Forecast]) -> String {
-    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
-    let widest = forecasts.iter().map(|f| f.subject.to_string().chars().count()).max().unwrap_or(0).clamp(6, 48);
-    let mut text = format!(
-        "{:widest$} {:>12} {:>12} {:>8} {:>8} {:>8} {:>9}  SEASONS\n",
-        "SERIES", "NEXT", "PEAK", "MASE", "NAIVE", "LAST", "COVERED"
-    );
-    for f in forecasts {
-        let trust = &f.trust;
-        let seasons = trust.seasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let note = trust.fallback.as_deref().unwrap_or(if seasons.is_empty() { "none" } else { &seasons });
-        let name = f.subject.to_string();
-        // How much of the past the highest quantile held.
-        let covered =
-            trust.coverage.last().map_or_else(|| "-".to_owned(), |(_, share)| format!("{:.1} %", 100.0 * share));
-        // Writing to a string can't fail.
-        let _ = writeln!(
-            text,
-            "{name:widest$} {:>12} {:>12} {:>8} {:>8} {:>8} {covered:>9}  {note}",
-            number(f.mean.first().copied()),
-            number(f.peak.last().copied()),
-            number(trust.mase),
-            number(trust.mase_seasonal_naive),
-            number(trust.mase_last_value),
-        );
-    }
-    text
-}
-
 /// Everything that is known of each forecast.
 fn json_document(forecasts: &[Forecast]) -> String {
     let items: Vec<serde_json::Value> = forecasts
@@ -227,6 +213,9 @@ fn json_document(forecasts: &[Forecast]) -> String {
                 .map(|(level, row)| (level.to_string(), json!(row.to_vec())))
                 .collect();
             let mut item = json!(ForecastDocument::from(f));
+            if is_numbered(f.step_ms) {
+                number_steps(&mut item, f);
+            }
             item["mean"] = json!(f.mean);
             item["quantiles"] = serde_json::Value::Object(quantiles);
             item
@@ -234,4 +223,13 @@ fn json_document(forecasts: &[Forecast]) -> String {
         .collect();
     let document = json!({ "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ForecastList", "items": items });
     format!("{document:#}\n")
+}
+
+/// Where the input counts steps, so do the document's starts and ends.
+fn number_steps(item: &mut serde_json::Value, forecast: &Forecast) {
+    item["start"] = json!(forecast.start_ms.to_string());
+    for (mark, document) in forecast.marks.iter().zip(item["marks"].as_array_mut().into_iter().flatten()) {
+        document["start"] = json!(mark.start_ms.to_string());
+        document["end"] = json!(mark.end_ms.to_string());
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use crate::domain::InputError;
 use crate::report::text::Style;
 
 use super::exit::Failure;
@@ -25,8 +26,12 @@ pub(super) fn message(text: &str) {
 
 /// Writes a file whole or not at all: beside it first, then renamed over it.
 pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let problem = format!("can't be written: there is no folder {}", folder.display());
+        return Err(InputError::whole(path.display().to_string(), problem).into());
+    }
     let write = || -> io::Result<()> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::Builder::new().prefix(".plimsoll-").tempfile_in(folder)?;
         file.write_all(data)?;
         #[cfg(unix)]

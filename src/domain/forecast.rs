@@ -1,6 +1,6 @@
 //! What is expected, with how sure we are.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::series::{Signal, Subject};
@@ -30,6 +30,8 @@ pub struct Forecast {
     pub trust: Trust,
     /// What stands out in the history, and what is known of the time ahead; in the order of their starts.
     pub marks: Vec<Mark>,
+    /// What each known event that concerns the series was found to do.
+    pub effects: Vec<EventEffect>,
 }
 
 /// A stretch of time that is not like the others.
@@ -38,10 +40,13 @@ pub struct Forecast {
 pub struct Mark {
     /// What it is.
     pub kind: MarkKind,
-    /// Its start, milliseconds since the Unix epoch.
+    /// Its start, milliseconds since the Unix epoch. A change of level is marked where it begins.
     pub start_ms: i64,
     /// Its end, at least the start; not part of it.
     pub end_ms: i64,
+    /// How far the values lie from what was expected, in the signal's unit: the furthest of a spike, the mean of an outage,
+    /// the new level minus the old one. `None` of known events, whose effect stands apart.
+    pub size: Option<f64>,
 }
 
 /// What a [`Mark`] stands for.
@@ -50,15 +55,56 @@ pub struct Mark {
 pub enum MarkKind {
     /// Far from its surroundings, and not with a season.
     Spike,
-    /// Next to nothing where something usually comes.
+    /// Next to nothing where something usually comes, or one value that stands still where others move.
     Outage,
-    /// A lasting change of level, marked where it begins.
+    /// A lasting change of level.
     LevelShift,
+    /// A lasting change of level that begins in a gap, an outage or a spike, as a restart with another version does.
+    Deploy,
     /// A known event of this name.
     Event(String),
 }
 
+/// What a known event was found to do to a series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventEffect {
+    /// The event's name.
+    pub event: String,
+    /// Past occurrences that could be measured.
+    pub occurrences: usize,
+    /// Steps of the horizon that it covers.
+    pub steps_ahead: usize,
+    /// What it changes; `None` where no past occurrence tells, and the steps ahead are only made wider.
+    pub change: Option<Change>,
+    /// Standard error of the next occurrence's change, in the unit of `change`.
+    pub error: f64,
+}
+
+/// How an event changes the values it covers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// Multiplies them.
+    Factor(f64),
+    /// Adds to them, in the signal's unit.
+    Addend(f64),
+}
+
 impl Forecast {
+    /// The same at those of its levels that are among `levels`.
+    #[must_use]
+    pub fn at_levels(mut self, levels: &[f64]) -> Self {
+        let is_kept = |level: f64| levels.iter().any(|l| l.total_cmp(&level).is_eq());
+        let rows: Vec<usize> = (0..self.levels.len()).filter(|&row| is_kept(self.levels[row])).collect();
+        self.quantiles = self.quantiles.select(Axis(0), &rows);
+        self.peak = rows.iter().map(|&row| self.peak[row]).collect();
+        self.levels.retain(|&level| is_kept(level));
+        self.trust.coverage.retain(|&(level, _)| is_kept(level));
+        self.trust.peak_coverage.retain(|&(level, _)| is_kept(level));
+        self
+    }
+
     /// Horizon in steps.
     #[must_use]
     pub fn horizon(&self) -> usize {

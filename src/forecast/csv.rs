@@ -80,6 +80,7 @@ mod tests {
             peak: vec![1.0, 1.5],
             trust: Trust::default(),
             marks: Vec::new(),
+            effects: Vec::new(),
         }
     }
 

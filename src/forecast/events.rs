@@ -1,36 +1,105 @@
-//! Known events on a series' axis.
+//! Known events: whom they concern, and which steps of a series' axis they cover.
+
+use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
+use plimsoll_models::forecast::Event;
 
 use super::{DAY_MS, WEEK_MS};
+use crate::domain::forecast::{Mark, MarkKind};
 use crate::domain::policy::{KnownEvent, Repeat};
-use crate::domain::snapshot::Workload;
-use crate::domain::{Snapshot, Subject};
+use crate::domain::series::is_numbered;
+use crate::domain::{Axis, Snapshot, Subject, WorkloadId};
 
 /// Spans of one event looked at; ten years of weeks.
 const MOST_SPANS: usize = 520;
 
-/// Whether an event is meant for a subject. A series with a name of its own is meant by its name, or where the event
-/// selects nothing in particular; a workload as the policy's targets mean it, by labels only where the cluster is known.
-#[must_use]
-pub fn concerns(event: &KnownEvent, subject: &Subject, snapshot: Option<&Snapshot>) -> bool {
-    let selects = &event.selects;
-    let unlabelled = selects.labels.match_labels.is_empty() && selects.labels.match_expressions.is_empty();
-    let Some(id) = subject.workload() else {
-        let by_name = selects.namespaces.is_empty() && selects.kinds.is_empty() && unlabelled;
-        return by_name && selects.matches_name(&subject.to_string());
-    };
-    let workload: Option<&Workload> = snapshot.and_then(|s| s.workloads.iter().find(|w| w.id == *id));
-    match workload {
-        Some(workload) => selects.matches(workload),
-        None => selects.matches_id(id) && unlabelled,
+/// Known events, each with the workloads it is meant for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Calendar {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    event: KnownEvent,
+    /// The workloads that the selector means, where the cluster is known; without it only names tell.
+    workloads: Option<BTreeSet<WorkloadId>>,
+}
+
+impl Calendar {
+    /// These events; labels can be told only where the cluster is known.
+    #[must_use]
+    pub fn new(known: &[KnownEvent], snapshot: Option<&Snapshot>) -> Self {
+        let meant = |event: &KnownEvent| {
+            let all = snapshot?.workloads.iter();
+            Some(all.filter(|workload| event.selects.matches(workload)).map(|workload| workload.id.clone()).collect())
+        };
+        Self { entries: known.iter().map(|event| Entry { event: event.clone(), workloads: meant(event) }).collect() }
+    }
+
+    /// Whether there is no event at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The steps that each event concerning the subject covers, counted from the axis' first, up to `len` of them. A step
+    /// is covered if the event reaches into the time up to the next one.
+    pub(super) fn steps(&self, subject: &Subject, axis: &Axis, len: usize) -> Vec<Event> {
+        self.entries.iter().filter(|e| e.concerns(subject)).map(|e| e.steps(axis, len)).collect()
+    }
+
+    /// The same of every event, whomever it concerns.
+    pub(super) fn all_steps(&self, axis: &Axis, len: usize) -> Vec<Event> {
+        self.entries.iter().map(|e| e.steps(axis, len)).collect()
+    }
+
+    /// A mark for each span of an event concerning the subject that reaches into `from_ms..to_ms`.
+    pub(super) fn marks(&self, subject: &Subject, from_ms: i64, to_ms: i64) -> Vec<Mark> {
+        let concerned = self.entries.iter().filter(|e| e.concerns(subject)).map(|e| &e.event);
+        let marks = concerned.flat_map(|event| {
+            let kind = MarkKind::Event(event.name.clone());
+            let spans = spans(event, from_ms, to_ms).into_iter();
+            spans.map(move |(start_ms, end_ms)| Mark { kind: kind.clone(), start_ms, end_ms, size: None })
+        });
+        marks.collect()
+    }
+}
+
+impl Entry {
+    /// A series with a name of its own is meant by its name, or where the event selects nothing in particular; a workload
+    /// as the policy's targets mean it.
+    fn concerns(&self, subject: &Subject) -> bool {
+        let selects = &self.event.selects;
+        let unlabelled = selects.labels.match_labels.is_empty() && selects.labels.match_expressions.is_empty();
+        match (subject.workload(), &self.workloads) {
+            (None, _) => {
+                let by_name = selects.namespaces.is_empty() && selects.kinds.is_empty() && unlabelled;
+                by_name && selects.matches_name(&subject.to_string())
+            }
+            (Some(id), Some(workloads)) if workloads.contains(id) => true,
+            // Not in the dump, but measured: names tell.
+            (Some(id), _) => unlabelled && selects.matches_id(id),
+        }
+    }
+
+    fn steps(&self, axis: &Axis, len: usize) -> Event {
+        let step = |time_ms: i64| usize::try_from(time_ms.max(0)).unwrap_or(usize::MAX).min(len);
+        let to_steps = |(start_ms, end_ms): (i64, i64)| {
+            let (from, to) = (start_ms - axis.start_ms, end_ms - axis.start_ms + axis.step_ms - 1);
+            step(from.div_euclid(axis.step_ms))..step(to.div_euclid(axis.step_ms))
+        };
+        // Steps that are only counted have no place in the calendar.
+        let within = if is_numbered(axis.step_ms) { None } else { Some((axis.start_ms, axis.time_ms(len))) };
+        let spans = within.map_or_else(Vec::new, |(from_ms, to_ms)| spans(&self.event, from_ms, to_ms));
+        Event { name: self.event.name.clone(), steps: spans.into_iter().map(to_steps).collect() }
     }
 }
 
 /// The event's spans that reach into `from_ms..to_ms`, repeats included, in the order of their starts.
-#[must_use]
-pub fn spans(event: &KnownEvent, from_ms: i64, to_ms: i64) -> Vec<(i64, i64)> {
+fn spans(event: &KnownEvent, from_ms: i64, to_ms: i64) -> Vec<(i64, i64)> {
     let mut found: Vec<(i64, i64)> =
         event.spans.iter().flat_map(|&span| repeated(span, event.repeats, from_ms, to_ms)).collect();
     found.sort_unstable();
@@ -78,7 +147,6 @@ fn utc(time_ms: i64) -> Option<Zoned> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::WorkloadId;
     use crate::domain::policy::WorkloadSelector;
 
     fn event(start: &str, repeats: Option<Repeat>) -> KnownEvent {
@@ -138,11 +206,24 @@ mod tests {
             (named(&[], &["shop"]), true, false),
             (named(&[], &["ops"]), false, false),
         ] {
-            assert_eq!(
-                (concerns(&event, &api, None), concerns(&event, &series, None)),
-                (on_workload, on_series),
-                "{event:?}"
-            );
+            let calendar = Calendar::new(&[event], None);
+            let concerned = |subject: &Subject| !calendar.marks(subject, 0, i64::MAX / 2).is_empty();
+            assert_eq!((concerned(&api), concerned(&series)), (on_workload, on_series), "{calendar:?}");
         }
+    }
+
+    #[test]
+    fn a_step_is_covered_if_the_event_reaches_into_it() {
+        let day = event("2026-01-02T00:00:00Z", None);
+        let start_ms = day.spans[0].0 - DAY_MS;
+        let half = KnownEvent { spans: vec![(start_ms + 90 * 60_000, start_ms + 120 * 60_000)], ..day.clone() };
+        let hours = Axis { start_ms, step_ms: 3_600_000, len: 30 };
+        let events = Calendar::new(&[day, half], None).all_steps(&hours, 40);
+        // The day goes on beyond what is looked at; the half hour is inside one step.
+        assert_eq!([&events[0].steps[0], &events[1].steps[0]], [&(24..40), &(1..2)]);
+        let numbered = Axis { start_ms: 0, step_ms: 1, len: 30 };
+        assert!(
+            Calendar::new(&[event("1970-01-01T00:00:00Z", None)], None).all_steps(&numbered, 40)[0].steps.is_empty()
+        );
     }
 }

@@ -1,25 +1,24 @@
 //! `Series` into `Forecast`s: the glue between the values and `plimsoll_models::forecast`.
 
-mod backtest;
 mod csv;
-pub mod events;
+mod events;
 pub mod live;
 pub mod score;
 
-use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Study};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use plimsoll_models::forecast::{self as models, FleetShape, Outcome, Pooled, Seasons, Settings, Study};
 use rayon::prelude::*;
 
-use crate::domain::forecast::{Mark, MarkKind, Trust};
-use crate::domain::policy::KnownEvent;
+use crate::domain::forecast::{Change, EventEffect, Mark, MarkKind, Trust};
 use crate::domain::series::{SeriesRow, is_numbered};
-use crate::domain::{Axis, Forecast, Series, Snapshot, Subject};
+use crate::domain::{Axis, Forecast, Series, Subject};
 
-pub use backtest::{Backtest, backtest};
 pub use csv::to_csv;
+pub use events::Calendar;
 pub use live::{Live, LiveSettings};
 
-/// How the mathematics words a forecast that is the pooled regression's.
-const BORROWED: &str = "borrowed from the pooled regression";
 /// Milliseconds of a day and of a week: the seasons looked for where none is declared.
 const DAY_MS: i64 = 86_400_000;
 const WEEK_MS: i64 = 7 * DAY_MS;
@@ -35,6 +34,8 @@ pub struct ForecastSettings {
     pub levels: Vec<f64>,
     /// Steps of the lead time that the peak covers, at least 1; more than the horizon counts as the horizon.
     pub lead_steps: usize,
+    /// Known events, past and ahead: kept out of what is learnt, and put on their next occurrence.
+    pub calendar: Calendar,
     /// Threads, at least 1; the result does not depend on it.
     pub threads: usize,
 }
@@ -87,63 +88,88 @@ pub fn forecast_series(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Forecast> {
     let rows: Vec<usize> = (0..series.rows.len()).collect();
-    outcomes_of(series, &rows, &histories(series), settings, progress)
+    forecasts_of(series, &rows, &histories(series), settings, progress)
 }
 
 /// Forecasts of these rows from these histories, which begin where the axis does.
-fn outcomes_of(
+fn forecasts_of(
     series: &Series,
     rows: &[usize],
     histories: &[Vec<f64>],
     settings: &ForecastSettings,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Forecast> {
-    let models = settings.for_models(&series.axis);
-    let done = std::sync::atomic::AtomicUsize::new(0);
+    let asked = Asked::new(settings, series.axis);
+    let outcomes = outcomes_of(series, rows, histories, &asked, progress);
+    let each = rows.iter().zip(histories).zip(outcomes);
+    each.map(|((&row, history), outcome)| to_forecast(&series.rows[row], history.len(), outcome, &asked)).collect()
+}
+
+fn outcomes_of(
+    series: &Series,
+    rows: &[usize],
+    histories: &[Vec<f64>],
+    asked: &Asked<'_>,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Vec<Outcome> {
+    let done = AtomicUsize::new(0);
     let run = || {
-        let pooled = Pooled::over(histories, &models);
-        let studies: Vec<Study> = histories
+        let pooled = Pooled::over(histories, &asked.of_all(histories));
+        let studies: Vec<Study> = rows
             .par_iter()
-            .map(|history| {
-                let study = Study::new(history, &models, pooled.as_ref());
-                progress(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, histories.len());
+            .zip(histories)
+            .map(|(&row, history)| {
+                let study = Study::new(history, &asked.of(&series.rows[row].subject, history), pooled.as_ref());
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, histories.len());
                 study
             })
             .collect();
         let shape = FleetShape::of(&studies);
-        let outcomes: Vec<Outcome> = studies.par_iter().map(|study| study.outcome(&models, shape.as_ref())).collect();
-        outcomes
+        let outcome = |study: Study| study.outcome(&asked.settings, shape.as_ref());
+        studies.into_par_iter().map(outcome).collect::<Vec<Outcome>>()
     };
-    let outcomes = match rayon::ThreadPoolBuilder::new().num_threads(settings.threads.max(1)).build() {
+    match rayon::ThreadPoolBuilder::new().num_threads(asked.threads).build() {
         Ok(pool) => pool.install(run),
         // No threads to be had: the shared pool does.
         Err(_) => run(),
-    };
-    let each = rows.iter().zip(histories).zip(outcomes);
-    each.map(|((&row, history), outcome)| to_forecast(&series.rows[row], history.len(), outcome, &series.axis, &models))
-        .collect()
+    }
+}
+
+/// What is asked of the models, with the events of each series on its axis.
+struct Asked<'a> {
+    settings: Settings,
+    calendar: &'a Calendar,
+    axis: Axis,
+    threads: usize,
+}
+
+impl<'a> Asked<'a> {
+    fn new(settings: &'a ForecastSettings, axis: Axis) -> Self {
+        let threads = settings.threads.max(1);
+        Self { settings: settings.for_models(&axis), calendar: &settings.calendar, axis, threads }
+    }
+
+    fn of(&self, subject: &Subject, history: &[f64]) -> Cow<'_, Settings> {
+        self.with(|len| self.calendar.steps(subject, &self.axis, len), history.len())
+    }
+
+    /// For the pooled regression, which is to learn from no event, whomever it concerns.
+    fn of_all(&self, histories: &[Vec<f64>]) -> Cow<'_, Settings> {
+        let longest = histories.iter().map(Vec::len).max().unwrap_or(0);
+        self.with(|len| self.calendar.all_steps(&self.axis, len), longest)
+    }
+
+    fn with(&self, events: impl Fn(usize) -> Vec<models::Event>, history: usize) -> Cow<'_, Settings> {
+        if self.calendar.is_empty() {
+            return Cow::Borrowed(&self.settings);
+        }
+        Cow::Owned(Settings { events: events(history + self.settings.horizon), ..self.settings.clone() })
+    }
 }
 
 /// What each row is forecast from.
 fn histories(series: &Series) -> Vec<Vec<f64>> {
     series.rows.iter().zip(series.values.rows()).map(|(row, values)| history(row, &values.to_vec())).collect()
-}
-
-/// Marks what the events cover of each history and of the time ahead.
-pub fn mark_events(series: &Series, known: &[KnownEvent], snapshot: Option<&Snapshot>, forecasts: &mut [Forecast]) {
-    for forecast in forecasts {
-        let end_ms = forecast.start_ms + forecast.step_ms * i64::try_from(forecast.horizon()).unwrap_or(i64::MAX);
-        let concerned = known.iter().filter(|event| events::concerns(event, &forecast.subject, snapshot));
-        for event in concerned {
-            let spans = events::spans(event, series.axis.start_ms, end_ms).into_iter();
-            forecast.marks.extend(spans.map(|(start_ms, end_ms)| Mark {
-                kind: MarkKind::Event(event.name.clone()),
-                start_ms,
-                end_ms,
-            }));
-        }
-        forecast.marks.sort_by_key(|mark| (mark.start_ms, mark.end_ms));
-    }
 }
 
 fn history(row: &SeriesRow, values: &[f64]) -> Vec<f64> {
@@ -154,16 +180,21 @@ fn history(row: &SeriesRow, values: &[f64]) -> Vec<f64> {
     values[..end].to_vec()
 }
 
-fn to_forecast(row: &SeriesRow, steps_before: usize, outcome: Outcome, axis: &Axis, settings: &Settings) -> Forecast {
+fn to_forecast(row: &SeriesRow, steps_before: usize, outcome: Outcome, asked: &Asked<'_>) -> Forecast {
+    let axis = &asked.axis;
+    let end_ms = axis.time_ms(steps_before + outcome.mean.len());
+    let mut marks: Vec<Mark> = outcome.marks.iter().map(|mark| to_mark(mark, axis)).collect();
+    marks.extend(asked.calendar.marks(&row.subject, axis.start_ms, end_ms));
+    marks.sort_by_key(|mark| (mark.start_ms, mark.end_ms));
     Forecast {
         subject: row.subject.clone(),
         signal: row.signal,
         start_ms: axis.time_ms(steps_before),
         step_ms: axis.step_ms,
         mean: outcome.mean,
-        levels: settings.levels(),
+        levels: asked.settings.levels(),
         quantiles: outcome.quantiles,
-        lead_steps: settings.lead_steps,
+        lead_steps: asked.settings.lead_steps,
         peak: outcome.peak,
         trust: Trust {
             observations: outcome.observations,
@@ -175,10 +206,38 @@ fn to_forecast(row: &SeriesRow, steps_before: usize, outcome: Outcome, axis: &Ax
             mase_last_value: outcome.mase_last_value,
             coverage: outcome.coverage,
             peak_coverage: outcome.peak_coverage,
-            borrowed: outcome.fallback.as_deref().is_some_and(|why| why.contains(BORROWED)),
+            borrowed: outcome.borrowed,
             fallback: outcome.fallback,
         },
-        marks: Vec::new(),
+        marks,
+        effects: outcome.effects.into_iter().map(to_effect).collect(),
+    }
+}
+
+fn to_mark(mark: &models::Mark, axis: &Axis) -> Mark {
+    Mark {
+        kind: match mark.kind {
+            models::MarkKind::Spike => MarkKind::Spike,
+            models::MarkKind::Outage => MarkKind::Outage,
+            models::MarkKind::LevelShift => MarkKind::LevelShift,
+            models::MarkKind::Deploy => MarkKind::Deploy,
+        },
+        start_ms: axis.time_ms(mark.steps.start),
+        end_ms: axis.time_ms(mark.steps.end),
+        size: Some(mark.size).filter(|size| size.is_finite()),
+    }
+}
+
+fn to_effect(effect: models::EventEffect) -> EventEffect {
+    EventEffect {
+        event: effect.name,
+        occurrences: effect.occurrences,
+        steps_ahead: effect.steps_ahead,
+        change: effect.size.map(|size| match size {
+            models::EffectSize::Factor(factor) => Change::Factor(factor),
+            models::EffectSize::Addend(addend) => Change::Addend(addend),
+        }),
+        error: if effect.error.is_finite() { effect.error } else { 0.0 },
     }
 }
 
@@ -188,6 +247,7 @@ mod tests {
 
     use super::*;
     use crate::domain::Signal;
+    use crate::domain::policy::{KnownEvent, WorkloadSelector};
     use crate::domain::series::RowQuality;
 
     pub(super) fn series(rows: &[Vec<f64>], step_ms: i64) -> Series {
@@ -208,7 +268,14 @@ mod tests {
     }
 
     pub(super) fn settings(horizon_steps: usize) -> ForecastSettings {
-        ForecastSettings { horizon_steps, seasons: None, levels: vec![0.9, 0.5], lead_steps: 3, threads: 2 }
+        ForecastSettings {
+            horizon_steps,
+            seasons: None,
+            levels: vec![0.9, 0.5],
+            lead_steps: 3,
+            calendar: Calendar::default(),
+            threads: 2,
+        }
     }
 
     fn daily(len: usize, size: f64) -> Vec<f64> {
@@ -248,5 +315,67 @@ mod tests {
     #[test]
     fn no_rows_give_no_forecasts() {
         assert!(forecast_series(&series(&[], 60_000), &settings(3), &|_, _| ()).is_empty());
+    }
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// A day and noise without a pattern.
+    fn load(len: usize, size: f64) -> Vec<f64> {
+        let noise = |t: usize| (t as f64 * 12.9898).sin() * 43758.5453 % 1.0;
+        (0..len).map(|t| size * (10.0 + 3.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin() + noise(t))).collect()
+    }
+
+    fn sale(name: &str, days: &[i64], origin_ms: i64) -> KnownEvent {
+        let span = |day: &i64| (origin_ms + 24 * day * HOUR_MS, origin_ms + 24 * (day + 1) * HOUR_MS);
+        let selects = WorkloadSelector { names: vec![name.to_owned()], ..WorkloadSelector::default() };
+        KnownEvent { name: "sale".into(), spans: days.iter().map(span).collect(), repeats: None, selects }
+    }
+
+    #[test]
+    fn a_known_event_moves_the_series_it_concerns_and_no_other() {
+        let mut rows = [load(480, 1.0), load(480, 2.0)];
+        for row in &mut rows {
+            for day in [6, 10, 15] {
+                row[24 * day..24 * (day + 1)].iter_mut().for_each(|v| *v *= 2.0);
+            }
+        }
+        let input = series(&rows, HOUR_MS);
+        let known = sale("row 0", &[6, 10, 15, 20], input.axis.start_ms);
+        let asked = ForecastSettings { calendar: Calendar::new(&[known], None), ..settings(24) };
+        let forecasts = forecast_series(&input, &asked, &|_, _| ());
+        let [effect] = &forecasts[0].effects[..] else { panic!("{:?}", forecasts[0].effects) };
+        assert_eq!((effect.event.as_str(), effect.occurrences, effect.steps_ahead), ("sale", 3, 24));
+        assert!(matches!(effect.change, Some(Change::Factor(f)) if (f - 2.0).abs() < 0.2), "{effect:?}");
+        let sum = |forecast: &Forecast| forecast.mean.iter().sum::<f64>();
+        let usual: f64 = load(24, 1.0).iter().sum();
+        assert!((sum(&forecasts[0]) / usual - 2.0).abs() < 0.3, "{}", sum(&forecasts[0]) / usual);
+        assert!(
+            (sum(&forecasts[1]) / usual - 2.0).abs() < 0.6,
+            "twice the size, no event: {}",
+            sum(&forecasts[1]) / usual
+        );
+        let events = |f: &Forecast| f.marks.iter().filter(|m| matches!(m.kind, MarkKind::Event(_))).count();
+        assert_eq!((events(&forecasts[0]), events(&forecasts[1])), (4, 0));
+        assert!(forecasts[1].effects.is_empty());
+    }
+
+    #[test]
+    fn what_stands_out_is_marked_at_its_time() {
+        let mut row = load(480, 1.0);
+        row[300] = 90.0;
+        let input = series(&[row], HOUR_MS);
+        let forecast = &forecast_series(&input, &settings(24), &|_, _| ())[0];
+        let [mark] = &forecast.marks[..] else { panic!("{:?}", forecast.marks) };
+        assert_eq!((&mark.kind, mark.start_ms, mark.end_ms), (&MarkKind::Spike, 310 * HOUR_MS, 311 * HOUR_MS));
+        assert!(mark.size.is_some_and(|size| (70.0..90.0).contains(&size)), "{mark:?}");
+    }
+
+    #[test]
+    fn further_levels_change_nothing_of_those_asked_for() {
+        let input = series(&[load(480, 1.0), load(30, 1.0)], HOUR_MS);
+        let asked = settings(24);
+        let more = forecast_series(&input, &asked.with_levels(&score::SCORED_LEVELS), &|_, _| ());
+        let kept: Vec<Forecast> = more.into_iter().map(|f| f.at_levels(&asked.levels)).collect();
+        assert_eq!(kept, forecast_series(&input, &asked, &|_, _| ()));
     }
 }

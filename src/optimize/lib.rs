@@ -7,6 +7,8 @@
 //! 4. [`start`], [`place`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
 //! 5. [`certificate`]: what is proven.
 //!
+//! [`online`] stands apart: pods placed one by one as they come.
+//!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
 //! passes the check, so a deadline never leaves the caller without a plan.
 
@@ -22,6 +24,8 @@ mod instance;
 mod limits;
 mod model;
 mod occupancy;
+pub mod online;
+pub mod patterns;
 mod place;
 mod plan;
 mod pools;

@@ -12,6 +12,7 @@ use plimsoll_ingest as ingest;
 pub mod document;
 mod format;
 pub mod html;
+mod marks;
 mod order;
 pub mod prose;
 pub mod text;

@@ -56,6 +56,7 @@ fn forecast(signal: Signal, peak: [f64; 5]) -> Forecast {
         peak: peak.to_vec(),
         trust: Trust { observations: 1000, ..Trust::default() },
         marks: Vec::new(),
+        effects: Vec::new(),
     }
 }
 

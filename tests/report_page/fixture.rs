@@ -254,6 +254,7 @@ fn forecast(spec: &Spec, signal: Signal, index: usize) -> Forecast {
             fallback: (index == 7).then(|| "mostly zero".to_owned()),
         },
         marks: Vec::new(),
+        effects: Vec::new(),
     }
 }
 

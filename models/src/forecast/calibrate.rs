@@ -30,6 +30,8 @@ const ADAPTATION: f64 = 0.3;
 const PRIOR_FREEDOM: f64 = 4.0;
 /// Share of the overall scale that no step's scale falls below.
 const LEAST_SHARE: f64 = 0.1;
+/// Share of the scale of all blocks that the scale of the others is taken to be at least.
+const LEAST_OTHERS: f64 = 0.5;
 
 /// Errors of one functional (a step's value, or the peak) on the held-out windows, and what follows from them.
 #[derive(Debug, Clone, Default)]
@@ -50,13 +52,14 @@ impl Errors {
     pub(crate) fn new(residuals: &[f64], steps: usize, blocks: &[usize], independent: f64, floor: f64) -> Self {
         let count = blocks.iter().max().map_or(0, |last| last + 1);
         let scale = scales(residuals, steps, blocks, None, floor);
-        // A block may err where all others were right; its errors are then large, not infinite.
-        let floor = (LEAST_SHARE * super::scores::mean(residuals.iter().map(|r| r.abs())).unwrap_or(0.0)).max(floor);
         let mut studentised = vec![Vec::new(); count];
         for (block, out) in studentised.iter_mut().enumerate() {
             // With one block nothing else is left to measure by.
             let without = (count > 1).then_some(block);
-            let scale = scales(residuals, steps, blocks, without, floor);
+            let others = scales(residuals, steps, blocks, without, floor);
+            // A block may err where all others were right, a lone burst for one: that counts once, as an error, and not
+            // again through the scale of all blocks that it drives up.
+            let scale: Vec<f64> = others.iter().zip(&scale).map(|(o, all)| o.max(LEAST_OTHERS * all)).collect();
             for (row, _) in residuals.chunks_exact(steps).zip(blocks).filter(|(_, b)| **b == block) {
                 out.extend(row.iter().zip(&scale).map(|(r, s)| r / s).filter(|e| e.is_finite()));
             }
@@ -240,5 +243,13 @@ mod tests {
         assert_eq!(errors.studentised[0], [-1.0 / 3.0, 1.0 / 3.0]);
         assert_eq!(errors.studentised[1], [-3.0, 3.0]);
         assert_eq!(errors.scale, [2.0, 2.0]);
+    }
+
+    #[test]
+    fn a_lone_burst_counts_once() {
+        // Its block errs by 100 where the others err by 1: no quantile goes beyond twice the burst.
+        let errors = Errors::new(&[1.0, -1.0, 1.0, -1.0, 100.0, 1.0], 1, &[0, 0, 1, 1, 2, 2], 6.0, 1e-9);
+        let most = errors.studentised.iter().flatten().copied().fold(f64::MIN, f64::max);
+        assert!(most * errors.scale[0] <= 200.0 + 1e-9, "{}", most * errors.scale[0]);
     }
 }

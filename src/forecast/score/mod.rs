@@ -6,7 +6,7 @@ mod window;
 
 use rayon::prelude::*;
 
-use super::{ForecastSettings, histories, outcomes_of};
+use super::{ForecastSettings, forecasts_of, histories};
 use crate::domain::scores::{Against, Scoreboard};
 use crate::domain::series::is_numbered;
 use crate::domain::{Axis, Forecast, Series};
@@ -71,7 +71,7 @@ pub fn score_rolling(
         let (before, all) = ((origins - 1 - k) * whole.len(), origins * whole.len());
         let subjects: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
         let tell = |done: usize, _: usize| progress(before + done, all);
-        let forecasts = outcomes_of(series, &subjects, &kept, &settings, &tell);
+        let forecasts = forecasts_of(series, &subjects, &kept, &settings, &tell);
         let season = *season.get_or_insert_with(|| usual_season(&series.axis, &forecasts));
         let scored: Vec<_> = rows
             .par_iter()

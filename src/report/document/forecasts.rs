@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::from_run::{rounded, significant_digits};
-use crate::domain::forecast::{MarkKind, Trust};
+use crate::domain::forecast::{Change, EventEffect, Mark, MarkKind, Trust};
 use crate::domain::{Forecast, Signal};
 use crate::format;
 
@@ -27,21 +27,27 @@ pub struct ForecastDocument {
     pub peak: Vec<PeakQuantile>,
     /// How the method did on the series' own past.
     pub trust: Trust,
-    /// Spikes, outages, shifts of level and known events.
+    /// Spikes, outages, changes of level and known events.
     #[serde(default)]
     pub marks: Vec<MarkDocument>,
+    /// What known events were found to do.
+    #[serde(default)]
+    pub effects: Vec<EventEffect>,
 }
 
 /// A stretch of time that is not like the others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkDocument {
-    /// `spike`, `outage`, `levelShift` or `event` with its name.
+    /// `spike`, `outage`, `levelShift`, `deploy`, or `event` with its name.
     pub kind: MarkKind,
     /// Its start, RFC 3339.
     pub start: String,
     /// Its end, RFC 3339; not part of it.
     pub end: String,
+    /// How far the values lie from what was expected, in the signal's unit; left out for known events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<f64>,
 }
 
 /// One quantile of a peak.
@@ -70,16 +76,31 @@ impl From<&Forecast> for ForecastDocument {
             lead_seconds: step_seconds * forecast.lead_steps as f64,
             peak: peak.collect(),
             trust: rounded_trust(&forecast.trust),
-            marks: forecast
-                .marks
-                .iter()
-                .map(|mark| MarkDocument {
-                    kind: mark.kind.clone(),
-                    start: format::rfc3339(mark.start_ms),
-                    end: format::rfc3339(mark.end_ms),
-                })
-                .collect(),
+            marks: forecast.marks.iter().map(MarkDocument::from).collect(),
+            effects: forecast.effects.iter().map(rounded_effect).collect(),
         }
+    }
+}
+
+impl From<&Mark> for MarkDocument {
+    fn from(mark: &Mark) -> Self {
+        Self {
+            kind: mark.kind.clone(),
+            start: format::rfc3339(mark.start_ms),
+            end: format::rfc3339(mark.end_ms),
+            size: mark.size.filter(|size| size.is_finite()).map(|size| significant_digits(size, 6)),
+        }
+    }
+}
+
+fn rounded_effect(effect: &EventEffect) -> EventEffect {
+    EventEffect {
+        change: effect.change.map(|change| match change {
+            Change::Factor(factor) => Change::Factor(significant_digits(factor, 6)),
+            Change::Addend(addend) => Change::Addend(significant_digits(addend, 6)),
+        }),
+        error: significant_digits(effect.error, 6),
+        ..effect.clone()
     }
 }
 

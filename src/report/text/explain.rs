@@ -9,7 +9,7 @@ use super::near::near_names;
 use crate::document::{ActionDocument, PlanDocument, Quantities, WorkloadDocument};
 use crate::domain::plan::{CostParts, PlacementState};
 use crate::format::{UNKNOWN, counted, duration, money, percent, printable, quantile, signal_name, signal_value};
-use crate::{order, prose};
+use crate::{marks, order, prose};
 
 /// Why nothing can be explained.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -149,6 +149,9 @@ fn explain_workload(document: &PlanDocument, workload: &WorkloadDocument) -> Str
     line("why", printable(&workload.why));
     for forecast in document.forecasts.iter().filter(|f| f.subject == workload.full_name()) {
         line("forecast", self::forecast(forecast));
+        for effect in &forecast.effects {
+            line("event", marks::effect(effect, forecast.signal));
+        }
     }
     for text in placements(document, workload) {
         line("runs on", text);
@@ -213,7 +216,9 @@ fn forecast(forecast: &crate::document::ForecastDocument) -> String {
         (None, None) => "; not backtested".to_owned(),
     };
     let lead = duration(forecast.lead_seconds);
-    format!("{}: peak over {lead} {}{record}", signal_name(forecast.signal), peaks.join(", "))
+    let marked = marks::summary(forecast.marks.iter().map(|mark| &mark.kind));
+    let marked = marked.map_or_else(String::new, |marked| format!("; marked: {marked}"));
+    format!("{}: peak over {lead} {}{record}{marked}", signal_name(forecast.signal), peaks.join(", "))
 }
 
 fn placements(document: &PlanDocument, workload: &WorkloadDocument) -> Vec<String> {

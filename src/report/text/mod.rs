@@ -2,12 +2,14 @@
 
 mod compare;
 mod explain;
+mod forecast_table;
 mod near;
 mod plan_table;
 mod table;
 
 pub use self::compare::comparison;
 pub use self::explain::{ExplainError, explain};
+pub use self::forecast_table::forecast_table;
 pub use self::plan_table::plan_table;
 
 /// What the terminal can show.

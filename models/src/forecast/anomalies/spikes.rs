@@ -19,7 +19,14 @@ const BURST_OF_SEASON: f64 = 0.34;
 /// Cuts spikes of `values` (all finite) back to the furthest ordinary distance, and marks them.
 pub(crate) fn cut_back(values: &mut [f64], seasons: &[usize]) -> Vec<Mark> {
     let mut marks = lone(values, seasons);
-    marks.extend(bursts(values, seasons));
+    for burst in bursts(values, seasons) {
+        // What was cut back to the edge of the ordinary may still stand out from its days: one spike, not two.
+        let touches = |mark: &&mut Mark| mark.steps.start < burst.steps.end && burst.steps.start < mark.steps.end;
+        match marks.iter_mut().find(touches) {
+            Some(mark) => mark.steps = mark.steps.start.min(burst.steps.start)..mark.steps.end.max(burst.steps.end),
+            None => marks.push(burst),
+        }
+    }
     marks
 }
 

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use super::plot::{Plot, Side};
 use super::scale::{Scale, TimeScale, Unit};
 use super::thin::{instant, stretches, thinned};
+use crate::domain::forecast::MarkKind;
 use crate::domain::series::is_numbered;
 use crate::domain::{Forecast, Signal};
 use crate::format::{quantile, signal_name, signal_value};
+use crate::marks;
 
 /// Points kept of the past and of the fan.
 const PAST_POINTS: usize = 400;
@@ -16,6 +18,8 @@ const FAN_POINTS: usize = 96;
 const MARKS: usize = 100;
 /// The past shown, in multiples of the horizon: enough for the cycle to be seen, the fan being a third of the width.
 const PAST_HORIZONS: i64 = 2;
+/// The most that is shown so that what stands out in it is seen.
+const MARKED_HORIZONS: i64 = 6;
 
 /// A level up to which something is carried.
 pub(in crate::html) struct Capacity {
@@ -44,7 +48,7 @@ pub(in crate::html) fn draw(fan: &Fan<'_>) -> Option<String> {
         return None;
     }
     let horizon_ms = forecast.step_ms.saturating_mul(i64::try_from(forecast.horizon()).ok()?);
-    let earliest = forecast.start_ms.saturating_sub(horizon_ms.saturating_mul(PAST_HORIZONS));
+    let earliest = earliest(forecast, horizon_ms);
     let past: Vec<(i64, f64)> =
         fan.past.iter().copied().filter(|p| p.0 >= earliest && p.0 <= forecast.start_ms).collect();
     let start_ms = past.first().map_or(forecast.start_ms, |p| p.0);
@@ -66,13 +70,33 @@ pub(in crate::html) fn draw(fan: &Fan<'_>) -> Option<String> {
     let mut plot = Plot::new(description(fan), time, values);
     plot.right = 62;
     for mark in forecast.marks.iter().filter(|m| m.end_ms >= start_ms && m.start_ms <= end_ms).take(MARKS) {
-        plot.span(mark.start_ms.max(start_ms), mark.end_ms.min(end_ms), "marked");
+        let class = mark_class(&mark.kind);
+        let title = marks::kind(&mark.kind);
+        plot.span(mark.start_ms.max(start_ms), mark.end_ms.min(end_ms), &format!("marked {class}"), &title);
     }
     plot.line(&past, "past");
     draw_fan(&mut plot, &levels, &mean);
     plot.instant(forecast.start_ms, "instant");
     draw_capacities(&mut plot, fan);
     Some(plot.draw())
+}
+
+/// The class that colours a mark in charts, legends and tables.
+pub(in crate::html) fn mark_class(kind: &MarkKind) -> &'static str {
+    match kind {
+        MarkKind::Spike | MarkKind::Outage => "anomaly",
+        MarkKind::LevelShift | MarkKind::Deploy => "shift",
+        MarkKind::Event(_) => "event",
+    }
+}
+
+/// The first instant shown: further back than usual where something stood out a little earlier.
+fn earliest(forecast: &Forecast, horizon_ms: i64) -> i64 {
+    let back = |horizons: i64| forecast.start_ms.saturating_sub(horizon_ms.saturating_mul(horizons));
+    let room = horizon_ms / 8;
+    let marked =
+        forecast.marks.iter().map(|mark| mark.start_ms.saturating_sub(room)).filter(|&at| at > back(MARKED_HORIZONS));
+    marked.fold(back(PAST_HORIZONS), i64::min)
 }
 
 /// One quantile, thinned away from the middle: the highest of each stretch above the median, the lowest below it.
@@ -98,18 +122,34 @@ fn mean_row(forecast: &Forecast) -> Vec<(i64, f64)> {
         .collect()
 }
 
+/// Which quantiles bound the bands of a fan.
+pub(in crate::html) struct Bands {
+    pub(in crate::html) lowest: Option<f64>,
+    pub(in crate::html) has_median: bool,
+    /// The one nearest to p90, drawn as a band of its own above the middle.
+    pub(in crate::html) inner: Option<f64>,
+    pub(in crate::html) highest: Option<f64>,
+}
+
+/// The bands that these levels, in rising order, allow.
+pub(in crate::html) fn bands(levels: &[f64]) -> Bands {
+    let distance = |level: &f64| (level - 0.9).abs();
+    let inner = levels.iter().copied().filter(|&l| l >= 0.6).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let highest = levels.last().copied().filter(|&l| l > 0.5);
+    Bands {
+        lowest: levels.first().copied().filter(|&l| l < 0.5),
+        has_median: levels.iter().any(|l| (l - 0.5).abs() < 1e-9),
+        inner: inner.filter(|&inner| Some(inner) != highest),
+        highest,
+    }
+}
+
 fn draw_fan(plot: &mut Plot, levels: &[(f64, Vec<(i64, f64)>)], mean: &[(i64, f64)]) {
-    let nearest = |wanted: f64, least: f64| {
-        levels
-            .iter()
-            .filter(|(level, _)| *level >= least)
-            .min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))
-    };
-    let lowest = levels.first().filter(|(level, _)| *level < 0.5);
+    let bands = bands(&levels.iter().map(|(level, _)| *level).collect::<Vec<f64>>());
+    let at = |level: Option<f64>| levels.iter().find(|(l, _)| Some(*l) == level);
+    let (lowest, inner, outer) = (at(bands.lowest), at(bands.inner), at(bands.highest));
     let median = levels.iter().find(|(level, _)| (level - 0.5).abs() < 1e-9);
     let middle = median.map_or(mean, |(_, row)| row);
-    let inner = nearest(0.9, 0.6);
-    let outer = levels.last().filter(|(level, _)| *level > 0.5);
     if let Some((_, low)) = lowest {
         plot.band(low, middle, "band-outer");
     }
@@ -174,6 +214,9 @@ fn description(fan: &Fan<'_>) -> String {
     }
     for capacity in [&fan.now, &fan.proposed].into_iter().flatten() {
         let _ = write!(text, " {} ({}).", capacity.label, value(capacity.value));
+    }
+    if let Some(marked) = marks::summary(forecast.marks.iter().map(|mark| &mark.kind)) {
+        let _ = write!(text, " Marked: {marked}.");
     }
     text
 }

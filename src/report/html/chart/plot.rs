@@ -41,6 +41,8 @@ pub(in crate::html) struct Plot {
 
 const TOP: u32 = 14;
 const BOTTOM: u32 = 24;
+/// Days named side by side on a phone.
+const MOST_NARROW_DAYS: usize = 4;
 
 impl Plot {
     pub(in crate::html) fn new(description: String, time: TimeScale, values: Scale) -> Self {
@@ -113,16 +115,17 @@ impl Plot {
         }
     }
 
-    /// Shades a span of time from top to bottom.
-    pub(in crate::html) fn span(&mut self, from_ms: i64, to_ms: i64, class: &str) {
+    /// Shades a span of time from top to bottom, with a name for the pointer.
+    pub(in crate::html) fn span(&mut self, from_ms: i64, to_ms: i64, class: &str, title: &str) {
         let x = |time_ms: i64| self.point(time_ms, 0.0).0;
         let (left, right) = (x(from_ms), x(to_ms));
         // A mark of one instant is still to be seen.
         let rect = Element::new("rect")
             .set("class", class)
             .set("x", left)
-            .set("width", (right - left).max(3))
-            .set("height", 1000);
+            .set("width", (right - left).max(4))
+            .set("height", 1000)
+            .child(Element::new("title").text(title));
         self.shapes.push(rect);
     }
 
@@ -176,11 +179,14 @@ impl Plot {
             ]
         });
         let ticks = self.time.ticks(self.time_ticks);
-        // Where there are days, a narrow window shows only those: hours between them would run into each other.
+        // A narrow window shows few texts: of days and hours only the days, of many days every second one.
         let is_hour = |text: &str| text.contains(':');
         let days = ticks.iter().filter(|(_, text)| !is_hour(text)).count();
+        let mut day = 0;
         let times = ticks.into_iter().map(|(share, text)| {
-            let class = match (share > 0.98, days > 1 && is_hour(&text)) {
+            day += usize::from(!is_hour(&text));
+            let is_minor = if is_hour(&text) { days > 1 } else { days > MOST_NARROW_DAYS && day % 2 == 0 };
+            let class = match (share > 0.98, is_minor) {
                 (true, true) => "tick end minor",
                 (true, false) => "tick end",
                 (false, true) => "tick middle minor",

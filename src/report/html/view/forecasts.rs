@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use crate::domain::Forecast;
-use crate::domain::forecast::MarkKind;
 use crate::domain::run::ForecastReport;
-use crate::domain::scores::{Against, Estimate, Measure, Scoreboard};
 use crate::domain::series::is_numbered;
-use crate::format::{counted, date_time, percent, printable, signal_name, significant};
-use crate::html::chart::coverage;
+use crate::format::{counted, date_time, percent, printable, quantile, signal_name, significant, tied};
 use crate::html::chart::fan::{self, Fan};
+
+use super::coverage::CoverageView;
+use super::marks::{MarkKeys, MarksView};
+use super::scores::ScoresView;
 
 /// Series drawn at most.
 const DRAWN: usize = 60;
@@ -20,32 +21,32 @@ pub(in crate::html) struct ForecastPage {
     title: String,
     made: String,
     notes: Vec<String>,
-    coverage_finding: String,
-    coverage_chart: Option<String>,
+    coverage: CoverageView,
     scores: Option<ScoresView>,
     drawn: String,
+    keys: FanKeys,
     series: Vec<SeriesView>,
     command: String,
     files: Vec<String>,
     version: String,
 }
 
+/// The legend of the fans.
 #[derive(Serialize)]
-struct ScoresView {
-    finding: String,
-    basis: String,
-    measures: Vec<&'static str>,
-    methods: Vec<(String, Vec<String>)>,
-    verdicts: Vec<String>,
+struct FanKeys {
+    middle: &'static str,
+    inner: Option<String>,
+    outer: Option<String>,
+    marks: MarkKeys,
 }
 
 #[derive(Serialize)]
 struct SeriesView {
     name: String,
-    signal: &'static str,
+    caption: String,
     trust: String,
     plain: Option<String>,
-    marks: Vec<String>,
+    marks: Option<MarksView>,
     chart: String,
 }
 
@@ -70,25 +71,18 @@ impl ForecastPage {
                 counted(untested, "series")
             ));
         }
-        let means = coverage_means(report);
-        let each: Vec<(f64, f64)> = forecasts.iter().flat_map(|f| f.trust.coverage.iter().copied()).take(600).collect();
-        let worst = means.iter().map(|(level, share)| (level - share).abs()).fold(0.0, f64::max);
         Self {
             title: format!("{} forecast {} ahead", counted(forecasts.len(), "series"), counted(horizon, "step")),
             made: date_time(report.provenance.generated_at_ms),
             notes,
-            coverage_finding: if means.is_empty() {
-                "Coverage was not measured".to_owned()
-            } else {
-                format!("Quantiles hold what they promise within {} percentage points", significant(100.0 * worst, 2))
-            },
-            coverage_chart: (!means.is_empty()).then(|| coverage::draw(&each, &means)),
-            scores: report.scores.as_ref().map(scores_view),
+            coverage: CoverageView::of(report),
+            scores: report.scores.as_ref().map(ScoresView::of),
             drawn: if forecasts.len() > views.len() {
                 format!("{} of {} drawn; all are in the CSV and JSON", views.len(), counted(forecasts.len(), "series"))
             } else {
                 format!("{} drawn", counted(views.len(), "series"))
             },
+            keys: fan_keys(forecasts),
             series: views,
             command: printable(&report.provenance.command),
             files: report.provenance.inputs.iter().map(|input| printable(input)).collect(),
@@ -97,17 +91,19 @@ impl ForecastPage {
     }
 }
 
-/// Promised and measured shares: held-out ones where there are scores, else those of the forecasts' own backtests.
-fn coverage_means(report: &ForecastReport) -> Vec<(f64, f64)> {
-    if let Some(scores) = &report.scores {
-        return scores.coverage.iter().map(|c| (c.level, c.measured.value)).collect();
+/// What the bands of the fans are, from the levels that all forecasts share.
+fn fan_keys(forecasts: &[Forecast]) -> FanKeys {
+    let levels = forecasts.first().map_or(&[][..], |f| &f.levels);
+    let bands = fan::bands(levels);
+    FanKeys {
+        middle: if bands.has_median { "median" } else { "mean" },
+        inner: bands.inner.map(quantile),
+        outer: match (bands.lowest, bands.highest) {
+            (Some(low), Some(high)) => Some(format!("{} to {}", quantile(low), quantile(high))),
+            (low, high) => high.or(low).map(quantile),
+        },
+        marks: MarkKeys::of(forecasts.iter().take(DRAWN)),
     }
-    let tested: Vec<&Forecast> = report.forecasts.iter().filter(|f| !f.trust.coverage.is_empty()).collect();
-    let Some(first) = tested.first() else { return Vec::new() };
-    let mean = |i: usize| {
-        tested.iter().filter_map(|f| f.trust.coverage.get(i)).map(|c| c.1).sum::<f64>() / tested.len() as f64
-    };
-    first.trust.coverage.iter().enumerate().map(|(i, (level, _))| (*level, mean(i))).collect()
 }
 
 fn series_view(report: &ForecastReport, row: usize, forecast: &Forecast) -> Option<SeriesView> {
@@ -129,80 +125,21 @@ fn series_view(report: &ForecastReport, row: usize, forecast: &Forecast) -> Opti
     let held = trust
         .coverage
         .last()
-        .map(|(level, share)| format!("; q{level} held {}", percent((share * 1000.0).round() / 1000.0)));
+        .map(|(level, share)| format!("; {} held {}", quantile(*level), percent((share * 1000.0).round() / 1000.0)));
     let method = trust
         .weights
         .first()
         .map(|(name, weight)| format!("; most weight on {} ({})", printable(name), percent(*weight)));
-    let numbered = is_numbered(forecast.step_ms);
-    let time = |ms: i64| if numbered { ms.to_string() } else { date_time(ms) };
-    let mark = |mark: &crate::domain::forecast::Mark| {
-        let kind = match &mark.kind {
-            MarkKind::Spike => "spike".to_owned(),
-            MarkKind::Outage => "outage".to_owned(),
-            MarkKind::LevelShift => "level shift".to_owned(),
-            MarkKind::Event(name) => printable(name),
-        };
-        format!("{kind}: {} to {}", time(mark.start_ms), time(mark.end_ms))
-    };
     Some(SeriesView {
         name: printable(&forecast.subject.to_string()),
-        signal: signal_name(forecast.signal),
-        trust: format!("{record}{}; {seasons}{}", held.unwrap_or_default(), method.unwrap_or_default()),
+        caption: format!(
+            "{}; {}",
+            signal_name(forecast.signal),
+            if is_numbered(forecast.step_ms) { "steps as the input numbers them" } else { "times in UTC" }
+        ),
+        trust: tied(&format!("{record}{}; {seasons}{}", held.unwrap_or_default(), method.unwrap_or_default())),
         plain: trust.fallback.as_ref().map(|why| printable(why)),
-        marks: forecast.marks.iter().rev().take(6).rev().map(mark).collect(),
+        marks: MarksView::of(forecast),
         chart: fan::draw(&Fan { past, forecast, now: None, proposed: None })?,
     })
-}
-
-fn scores_view(board: &Scoreboard) -> ScoresView {
-    let ranged = |e: Estimate| {
-        let range = e.range.map(|(low, high)| format!(" ({}–{})", significant(low, 3), significant(high, 3)));
-        format!("{}{}", significant(e.value, 3), range.unwrap_or_default())
-    };
-    let verdicts = board.comparisons.iter().map(|c| {
-        let (measure, than) = (c.measure.name(), c.than.name());
-        match c.ratio.range {
-            None => format!(
-                "{measure} against {than}: ratio {}; one series, no telling from chance",
-                significant(c.ratio.value, 3)
-            ),
-            Some(_) if c.is_noise() => format!("{measure} against {than}: ratio {}, noise", ranged(c.ratio)),
-            Some(_) => format!("{measure} against {than}: ratio {}", ranged(c.ratio)),
-        }
-    });
-    let against = match &board.against {
-        Against::RollingOrigins { origins, every_steps } => {
-            format!("{origins} rolling origins {every_steps} steps apart")
-        }
-        Against::Truth { file } => format!("the truth in {}", printable(file)),
-    };
-    let mase = board.comparisons.iter().find(|c| c.measure == Measure::Mase);
-    ScoresView {
-        finding: match mase {
-            Some(c) if c.is_noise() => format!("No telling from {} beyond chance", c.than.name()),
-            Some(c) if c.ratio.value < 1.0 => {
-                format!("{} less {} than {}", percent(1.0 - c.ratio.value), c.measure.name(), c.than.name())
-            }
-            Some(c) => format!("{} more {} than {}", percent(c.ratio.value - 1.0), c.measure.name(), c.than.name()),
-            None => "Scores".to_owned(),
-        },
-        basis: format!(
-            "{}, {} of {} steps against {against}; season {}. Ranges hold 95 of 100 fleets drawn anew from these series.",
-            counted(board.series, "series"),
-            counted(board.windows, "window"),
-            board.horizon_steps,
-            board.season
-        ),
-        measures: Measure::ALL.iter().map(|m| m.name()).collect(),
-        methods: board
-            .methods
-            .iter()
-            .map(|m| {
-                let cell = |measure: &Measure| m.get(*measure).map_or_else(|| "–".to_owned(), ranged);
-                (m.method.name().to_owned(), Measure::ALL.iter().map(cell).collect())
-            })
-            .collect(),
-        verdicts: verdicts.collect(),
-    }
 }

@@ -1,10 +1,13 @@
 //! What the templates show: texts and pictures, nothing left to compute. Charts are markup, all else is escaped.
 
 mod cost;
+mod coverage;
 mod forecasts;
 mod inputs;
+mod marks;
 mod models;
 mod nodes;
+mod scores;
 mod summary;
 mod trust;
 mod undone;

@@ -13,6 +13,8 @@ use crate::format::{counted, percent, printable, quantile, readable_pair, signal
 use crate::html::chart::fan::{self, Capacity, Fan};
 use crate::{order, prose};
 
+use super::marks::{MarkKeys, MarksView};
+
 /// Workloads with a section of their own.
 const SECTIONS: usize = 40;
 /// Rows of the table.
@@ -25,6 +27,7 @@ pub(super) struct Workloads {
     rows: Vec<Row>,
     more: Option<String>,
     sections: Vec<Section>,
+    keys: MarkKeys,
 }
 
 #[derive(Serialize)]
@@ -72,6 +75,7 @@ struct ChartView {
     finding: String,
     unit: String,
     chart: String,
+    marks: Option<MarksView>,
 }
 
 impl Workloads {
@@ -93,6 +97,7 @@ impl Workloads {
             more: (ordered.len() > ROWS)
                 .then(|| format!("{} more are in the JSON.", counted(ordered.len() - ROWS, "workload"))),
             sections,
+            keys: MarkKeys::of(run.forecasts.iter()),
         }
     }
 }
@@ -215,6 +220,7 @@ fn chart(run: &Run, plan: &WorkloadPlan, forecast: &Forecast) -> Option<ChartVie
         finding: tied(&fan::finding(signal, forecast, fan.proposed.as_ref())),
         unit: [unit(signal).to_owned(), record(forecast)].join("; "),
         chart: fan::draw(&fan)?,
+        marks: MarksView::of(forecast),
     })
 }
 

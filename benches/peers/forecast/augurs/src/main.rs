@@ -1,8 +1,7 @@
 //! Forecasts series from standard input (`name,value` lines, a series' values together and in order) with augurs' MSTL
-//! on an ETS trend, and prints `name,mean,low,high` lines; milliseconds a series go to standard error.
+//! on an ETS trend, and prints `name,mean,low,high` lines.
 
 use std::io::{Read, Write};
-use std::time::Instant;
 
 use augurs::{ets::AutoETS, mstl::MSTLModel, prelude::*};
 
@@ -19,7 +18,6 @@ fn main() {
         }
         series.last_mut().expect("just made").1.push(value.parse().expect("a number"));
     }
-    let began = Instant::now();
     let forecasts: Vec<_> = series
         .iter()
         .map(|(_, values)| {
@@ -28,7 +26,6 @@ fn main() {
             fit.predict(*horizon, 0.95).expect("a forecast")
         })
         .collect();
-    let ms = began.elapsed().as_secs_f64() * 1000.0 / series.len().max(1) as f64;
     let mut out = std::io::stdout().lock();
     for ((name, _), forecast) in series.iter().zip(forecasts) {
         let bounds = forecast.intervals.expect("an interval was asked for");
@@ -36,5 +33,4 @@ fn main() {
             writeln!(out, "{name},{},{},{}", forecast.point[h], bounds.lower[h], bounds.upper[h]).expect("a reader");
         }
     }
-    eprintln!("{ms}");
 }

@@ -1,0 +1,69 @@
+//! What stands out in a history and what is known of the time ahead, as rows below its chart.
+
+use serde::Serialize;
+
+use crate::domain::Forecast;
+use crate::format::counted;
+use crate::html::chart::fan::mark_class;
+use crate::marks;
+
+/// Rows shown of one forecast's marks: the newest.
+const ROWS: usize = 12;
+
+/// Marks and effects of one forecast.
+#[derive(Serialize)]
+pub(super) struct MarksView {
+    rows: Vec<Row>,
+    effects: Vec<String>,
+    more: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    class: &'static str,
+    kind: String,
+    from: String,
+    to: Option<String>,
+    size: Option<String>,
+}
+
+impl MarksView {
+    /// `None` where there is nothing to say.
+    pub(super) fn of(forecast: &Forecast) -> Option<Self> {
+        let rest = forecast.marks.len().saturating_sub(ROWS);
+        let rows: Vec<Row> = forecast.marks[rest..]
+            .iter()
+            .map(|mark| {
+                let (from, to) = marks::span(mark, forecast.step_ms);
+                let (kind, size) = (marks::kind(&mark.kind), marks::size(mark, forecast.signal));
+                Row { class: mark_class(&mark.kind), kind, from, to, size }
+            })
+            .collect();
+        let effects: Vec<String> =
+            forecast.effects.iter().map(|effect| marks::effect(effect, forecast.signal)).collect();
+        let more = (rest > 0).then(|| format!("{} before these are in the JSON.", counted(rest, "mark")));
+        (!rows.is_empty() || !effects.is_empty()).then_some(Self { rows, effects, more })
+    }
+}
+
+/// Which of the legend's entries the charts of these forecasts need.
+#[derive(Default, Serialize)]
+pub(super) struct MarkKeys {
+    anomaly: bool,
+    shift: bool,
+    event: bool,
+}
+
+impl MarkKeys {
+    pub(super) fn of<'a>(forecasts: impl Iterator<Item = &'a Forecast>) -> Self {
+        let mut keys = Self::default();
+        for mark in forecasts.flat_map(|forecast| &forecast.marks) {
+            match mark_class(&mark.kind) {
+                "anomaly" => keys.anomaly = true,
+                "shift" => keys.shift = true,
+                _ => keys.event = true,
+            }
+        }
+        keys
+    }
+}
