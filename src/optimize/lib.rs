@@ -14,6 +14,7 @@ use plimsoll_domain as domain;
 
 mod certificate;
 pub mod check;
+mod conflict;
 mod consolidate;
 pub mod eligibility;
 mod first_fit;
@@ -29,6 +30,7 @@ mod relations;
 mod round;
 mod rules;
 mod search;
+mod sensitivity;
 mod shapes;
 mod sites;
 mod solve;
@@ -61,8 +63,8 @@ pub enum OptimizeError {
         value: String,
     },
     /// One-time prices must be spread over some time.
-    #[error("costs.amortiseHours is {value}: expected a finite number above 0")]
-    AmortiseHours {
+    #[error("costs.amortiseOver is {value}: expected a finite number of hours above 0")]
+    AmortiseOver {
         /// What it is.
         value: String,
     },
@@ -143,15 +145,15 @@ pub fn plan(
 fn validate(catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Result<(), OptimizeError> {
     let costs = &policy.costs;
     if !(costs.amortise_hours.is_finite() && costs.amortise_hours > 0.0) {
-        return Err(OptimizeError::AmortiseHours { value: costs.amortise_hours.to_string() });
+        return Err(OptimizeError::AmortiseOver { value: costs.amortise_hours.to_string() });
     }
     let policy_prices = [
         ("costs.movePerCore", costs.move_per_core),
         ("costs.nodeChange", costs.node_change),
         ("costs.unplacedPerHour", costs.unplaced_per_hour),
-        ("planning.estimatePerCoreHour", policy.planning.estimate_per_core_hour),
-        ("planning.estimatePerGibHour", policy.planning.estimate_per_gib_hour),
-        ("planning.estimatePerGpuHour", policy.planning.estimate_per_gpu_hour),
+        ("planning.estimatedPrices.perCoreHour", policy.planning.estimate_per_core_hour),
+        ("planning.estimatedPrices.perGibHour", policy.planning.estimate_per_gib_hour),
+        ("planning.estimatedPrices.perGpuHour", policy.planning.estimate_per_gpu_hour),
     ];
     let named = policy_prices.into_iter().map(|(name, price)| (name.to_owned(), price));
     let offers = catalog.offers.iter().map(|o| (format!("price of offer {}", o.name), o.price_per_hour));

@@ -37,6 +37,7 @@ pub(super) fn plan_of(occupancy: &Occupancy<'_>, reasons: &Reasons<'_>) -> Plan 
         unplaced,
         pending,
         binding: Vec::new(),
+        conflict: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The stages in order, always with a plan in hand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::catalog::Catalog;
@@ -7,11 +8,12 @@ use crate::domain::clock::{Clock, StopRule};
 use crate::domain::menu::Menu;
 use crate::domain::plan::{CostParts, Plan, Stopped};
 use crate::domain::policy::Policy;
-use crate::domain::problem::Problem;
+use crate::domain::problem::{Problem, Quantity};
 use crate::domain::snapshot::Snapshot;
 
 use super::certificate;
 use super::check::{CheckReport, check};
+use super::conflict::conflict;
 use super::consolidate::consolidate;
 use super::first_fit::first_fit;
 use super::instance::Instance;
@@ -23,6 +25,7 @@ use super::pools::pools;
 use super::reasons::Reasons;
 use super::relations::Relations;
 use super::round::{Guide, unchanged};
+use super::sensitivity;
 use super::solve::{Effort, Outcome, integer, relax};
 use super::start::start;
 use super::{Progress, Stage};
@@ -92,7 +95,7 @@ pub(super) fn search(
     let instance = Instance::new(snapshot, catalog, policy, menus);
     let relations = Relations::new(&instance);
     let pools = pools(&instance);
-    let problem = model::build(&instance, &pools, &relations);
+    let mut problem = model::build(&instance, &pools, &relations);
 
     // First plans: nothing changed, then whatever waits placed first-fit, then bought for without any guidance.
     let still = start(&instance, &relations, &unchanged(&instance));
@@ -163,7 +166,32 @@ pub(super) fn search(
     let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
     let mut plan = finish(&instance, &check, &problem, &proof, &watch, &still, candidates);
     plan.certificate.prices = catalog.prices;
+    if relaxed.outcome == Outcome::Finished {
+        // Explaining must not take longer than the time limit, nor eat the time of the search before it.
+        let effort = || watch.effort(0.5);
+        plan.conflict = conflict(&problem, &left_out(&problem, &relaxed.values), &effort);
+        let optimum = problem.cost_of(&relaxed.values);
+        sensitivity::confirm(&mut problem, optimum, &mut plan.binding, &effort);
+    }
     plan
+}
+
+/// Groups of which the relaxation leaves pods out although some node could hold one.
+fn left_out(problem: &Problem, values: &[f64]) -> BTreeSet<usize> {
+    let holdable: BTreeSet<usize> = problem
+        .variables
+        .iter()
+        .filter_map(|v| match v.quantity {
+            Quantity::Replicas { group, .. } if v.upper > 0.0 => Some(group),
+            _ => None,
+        })
+        .collect();
+    let out = problem.variables.iter().zip(values).filter(|(_, value)| **value > 1e-6);
+    out.filter_map(|(v, _)| match v.quantity {
+        Quantity::Unplaced { group, .. } if holdable.contains(&group) => Some(group),
+        _ => None,
+    })
+    .collect()
 }
 
 /// States worth checking, cheapest first; among equals the earlier.
@@ -267,7 +295,7 @@ fn placed<'a>(
 }
 
 /// Gives each of the groups the next smaller choice; `false` if none of them has one.
-fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: std::collections::BTreeSet<usize>) -> bool {
+fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: BTreeSet<usize>) -> bool {
     let mut changed = false;
     for group in groups {
         let facts = &instance.groups[group];

@@ -41,7 +41,8 @@ pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, ch
     occupancy
 }
 
-/// Which pods go where a workload shrinks: those without a node first, then unready ones, then the cheapest to delete,
+/// Which pods go where a workload shrinks: of a `StatefulSet` those of the highest ordinals, as its controller takes them;
+/// of others those without a node first, then unready ones, then the cheapest to delete,
 /// then from the zone that has most of them, then those on nodes with few pods, so that nodes empty; the youngest
 /// first among equals.
 fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
@@ -69,6 +70,7 @@ fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
                 let pod = &instance.snapshot.pods[*p];
                 let node = instance.pods[*p].node;
                 (
+                    std::cmp::Reverse(group.id.pod_ordinal(&pod.name)),
                     node.is_some(),
                     pod.ready,
                     pod.deletion_cost,

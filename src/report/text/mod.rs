@@ -1,10 +1,12 @@
 //! A plan on a terminal: what changes and what it is worth, then why to believe it, then the detail.
 
+mod compare;
 mod explain;
 mod near;
 mod plan_table;
 mod table;
 
+pub use self::compare::comparison;
 pub use self::explain::{ExplainError, explain};
 pub use self::plan_table::plan_table;
 
