@@ -18,6 +18,7 @@ mod conflict;
 mod consolidate;
 pub mod eligibility;
 mod first_fit;
+mod follow;
 mod instance;
 mod limits;
 mod model;

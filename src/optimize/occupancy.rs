@@ -50,6 +50,8 @@ enum Change {
     Bound { pod: usize, before: Option<usize> },
     Opened(usize),
     Closed(usize),
+    Removed { pod: usize, before: bool },
+    Chosen { group: usize, before: usize },
 }
 
 /// The cluster as planned so far.
@@ -190,6 +192,8 @@ impl<'a> Occupancy<'a> {
                 Some(Change::Bound { pod, before }) => self.set_node(pod, before),
                 Some(Change::Opened(node)) => self.set_open(node, false),
                 Some(Change::Closed(node)) => self.set_open(node, true),
+                Some(Change::Removed { pod, before }) => self.pods[pod].removed = before,
+                Some(Change::Chosen { group, before }) => self.choices[group] = before,
                 None => break,
             }
         }
@@ -216,6 +220,24 @@ impl<'a> Occupancy<'a> {
         self.journal.push(Change::Opened(node));
         self.set_open(node, true);
         node
+    }
+
+    /// Opens a node that was given up.
+    pub(super) fn reopen(&mut self, node: usize) {
+        self.journal.push(Change::Opened(node));
+        self.set_open(node, true);
+    }
+
+    /// Whether the pod, which must have no node, is one of those that go.
+    pub(super) fn set_removed(&mut self, pod: usize, removed: bool) {
+        self.journal.push(Change::Removed { pod, before: self.pods[pod].removed });
+        self.pods[pod].removed = removed;
+    }
+
+    /// Takes another option of the group; its pods are the caller's to add, size or remove.
+    pub(super) fn choose(&mut self, group: usize, option: usize) {
+        self.journal.push(Change::Chosen { group, before: self.choices[group] });
+        self.choices[group] = option;
     }
 
     /// Gives a node up. Its placed pods must have left.

@@ -223,7 +223,7 @@ fn size(occupancy: &Occupancy<'_>, pod: usize) -> f64 {
 }
 
 /// Waiting pods of workloads: by priority, then size, both falling.
-fn in_order(occupancy: &Occupancy<'_>) -> Vec<usize> {
+pub(super) fn in_order(occupancy: &Occupancy<'_>) -> Vec<usize> {
     let templates = &occupancy.instance.snapshot.templates;
     let mut pods: Vec<(i32, f64, usize)> = occupancy
         .waiting()

@@ -16,12 +16,13 @@ use super::check::{CheckReport, check};
 use super::conflict::conflict;
 use super::consolidate::consolidate;
 use super::first_fit::first_fit;
+use super::follow::follow;
 use super::instance::Instance;
 use super::model;
 use super::occupancy::Occupancy;
 use super::place::{buy_as_guided, buy_greedily, place_waiting, relieve};
 use super::plan::{plan_of, unmodelled_rules};
-use super::pools::pools;
+use super::pools::{Pool, pools};
 use super::reasons::Reasons;
 use super::relations::Relations;
 use super::round::{Guide, unchanged};
@@ -133,6 +134,7 @@ pub(super) fn search(
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
         let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
+        candidates.offer(Some(followed(&instance, &relations, &pools, &guide, spread, &out_of_time)));
         candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
         if !done(&candidates, &proof) {
             candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
@@ -147,6 +149,7 @@ pub(super) fn search(
             proof.pool_cost = Some(problem.cost_of(&values));
             progress(report(Stage::Place, &candidates, Some(proof.bound)));
             let guide = Guide::read(&instance, &pools, &problem, &values, &relaxed.row_prices);
+            candidates.offer(Some(followed(&instance, &relations, &pools, &guide, spread, &out_of_time)));
             for guided in [true, false] {
                 if !done(&candidates, &proof) {
                     candidates.offer(placed(&instance, &relations, &guide, (guided, spread), &out_of_time));
@@ -292,6 +295,25 @@ fn placed<'a>(
         }
     }
     best
+}
+
+fn followed<'a>(
+    instance: &'a Instance<'a>,
+    relations: &'a Relations,
+    pools: &[Pool],
+    guide: &Guide,
+    foresees_domains: bool,
+    out_of_time: &dyn Fn() -> bool,
+) -> Occupancy<'a> {
+    let mut state = start(instance, relations, &guide.choices);
+    state.foresees_domains = foresees_domains;
+    follow(&mut state, pools, guide);
+    eprintln!("followed: drained {} of {} waiting {} moves {} cost {:?}", state.drained, guide.drained.len(), state.waiting().len(), state.moves, state.cost());
+    buy_greedily(&mut state, guide, out_of_time);
+    eprintln!("bought: waiting {} moves {} cost {:?} {:?}", state.waiting().len(), state.moves, state.cost().total(), state.bought);
+    consolidate(&mut state, guide, out_of_time);
+    eprintln!("consolidated: drained {} waiting {} moves {} cost {:?}", state.drained, state.waiting().len(), state.moves, state.cost().total());
+    state
 }
 
 /// Gives each of the groups the next smaller choice; `false` if none of them has one.
