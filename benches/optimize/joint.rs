@@ -2,6 +2,7 @@
 //! stand on nodes of a home type in each zone. The distribution is that of the measurements in `docs/decisions`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use plimsoll_domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use plimsoll_domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
@@ -25,17 +26,23 @@ const POD_SLOTS: i64 = 2000;
 
 /// Number of services, node types and zones.
 #[derive(Debug, Clone, Copy)]
-pub struct Size {
-    pub services: usize,
-    pub types: usize,
-    pub zones: usize,
+pub(crate) struct Size {
+    pub(crate) services: usize,
+    pub(crate) types: usize,
+    pub(crate) zones: usize,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.services, self.types, self.zones)
+    }
 }
 
 /// One instance.
-pub struct Joint {
-    pub snapshot: Snapshot,
-    pub catalog: Catalog,
-    pub menus: Vec<Menu>,
+pub(crate) struct Joint {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) catalog: Catalog,
+    pub(crate) menus: Vec<Menu>,
 }
 
 /// What a service asks for, and where its replicas stand.
@@ -51,7 +58,7 @@ struct Service {
 }
 
 /// The instance of the seed.
-pub fn joint(size: Size, seed: u64) -> Joint {
+pub(crate) fn joint(size: Size, seed: u64) -> Joint {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let zones: Vec<String> = (0..size.zones).map(|z| format!("zone-{z}")).collect();
     let offers: Vec<NodeOffer> = (0..size.types).map(|index| offer(&mut rng, index, &zones)).collect();
@@ -208,7 +215,9 @@ fn settle(snapshot: &mut Snapshot, services: &[Service], offers: &[NodeOffer], z
     let mut numbers = vec![0_usize; services.len()];
     for ((home, zone), mut replicas) in pools {
         let offer = &offers[home];
-        replicas.sort_by_key(|s| std::cmp::Reverse((services[*s].requests.get(CPU), services[*s].requests.get(MEMORY), *s)));
+        replicas.sort_by_key(|s| {
+            std::cmp::Reverse((services[*s].requests.get(CPU), services[*s].requests.get(MEMORY), *s))
+        });
         let mut nodes: Vec<(Resources, Vec<usize>)> = Vec::new();
         for service in replicas {
             let facts = &services[service];
@@ -266,7 +275,7 @@ fn pod(service: usize, number: usize, node: &str) -> Pod {
 }
 
 /// A quarter of a service's replicas may be evicted, 15 % of all; nodes come and go free of charge.
-pub fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         name: "joint".to_owned(),
         source: "bench".to_owned(),

@@ -12,9 +12,12 @@ use super::round::Guide;
 const LEAST_SHARE: f64 = 0.2;
 
 /// Does what the guide says as far as limits on change and single nodes let it. Some pods may be left without a node.
-pub(super) fn follow(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide) {
+///
+/// A workload that shrinks loses pods on nodes that go; `evenly` only in place of others of the same zone where its pods
+/// are spread, which costs moves but never leaves zones uneven.
+pub(super) fn follow(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide, evenly: bool) {
     let drained: BTreeSet<usize> = guide.drained.iter().copied().collect();
-    remove_from(occupancy, &drained);
+    remove_from(occupancy, &drained, evenly);
     let mut allowance = Allowance::new(occupancy);
     for &node in &guide.drained {
         clear(occupancy, node, &mut allowance);
@@ -23,22 +26,30 @@ pub(super) fn follow(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guid
 }
 
 /// Has the pods that a shrinking workload loses be those on nodes that go, where another of their like was to be lost.
-fn remove_from(occupancy: &mut Occupancy<'_>, drained: &BTreeSet<usize>) {
+fn remove_from(occupancy: &mut Occupancy<'_>, drained: &BTreeSet<usize>, evenly: bool) {
     let instance = occupancy.instance;
-    for group in &instance.groups {
+    for (index, group) in instance.groups.iter().enumerate() {
         let ready = |p: usize| instance.snapshot.pods[p].ready;
         let free_to_choose = |p: &usize| {
             instance.pods[*p].standing == Standing::Movable
                 && group.id.pod_ordinal(&instance.snapshot.pods[*p].name).is_none()
         };
+        let spread = occupancy.relations.group_spread[index].is_some()
+            || group.templates.iter().any(|t| !occupancy.relations.templates[*t].spread.is_empty());
+        let zone =
+            |p: usize| instance.pods[p].node.filter(|_| evenly && spread).map(|n| instance.sites[n].zone.as_str());
         let goes = |p: usize| instance.pods[p].node.is_some_and(|n| drained.contains(&n));
         let pods: Vec<usize> = group.pods.iter().copied().filter(free_to_choose).collect();
-        let mut kept_back = pods.iter().copied().filter(|p| goes(*p) && !occupancy.pods[*p].removed).collect::<Vec<_>>();
+        let mut kept_back =
+            pods.iter().copied().filter(|p| goes(*p) && !occupancy.pods[*p].removed).collect::<Vec<_>>();
         for pod in pods {
             if !occupancy.pods[pod].removed || goes(pod) {
                 continue;
             }
-            let same = |p: &usize| ready(*p) == ready(pod) && instance.snapshot.pods[*p].deletion_cost == instance.snapshot.pods[pod].deletion_cost;
+            let same = |p: &usize| {
+                let (a, b) = (&instance.snapshot.pods[*p], &instance.snapshot.pods[pod]);
+                ready(*p) == ready(pod) && a.deletion_cost == b.deletion_cost && zone(*p) == zone(pod)
+            };
             let Some(position) = kept_back.iter().position(same) else { continue };
             let instead = kept_back.swap_remove(position);
             occupancy.bind(instead, None);
@@ -50,6 +61,7 @@ fn remove_from(occupancy: &mut Occupancy<'_>, drained: &BTreeSet<usize>) {
 }
 
 /// What may still move, pods that are about to counted.
+#[derive(Clone)]
 struct Allowance {
     moves: u32,
     groups: Vec<Option<u32>>,
@@ -90,10 +102,6 @@ impl Allowance {
         }
         left
     }
-
-    fn clone_state(&self) -> Self {
-        Self { moves: self.moves, groups: self.groups.clone(), budgets: self.budgets.clone() }
-    }
 }
 
 /// Takes every pod off the node and gives it up, if all of them may move.
@@ -101,10 +109,11 @@ fn clear(occupancy: &mut Occupancy<'_>, node: usize, allowance: &mut Allowance) 
     let instance = occupancy.instance;
     let state = &occupancy.nodes[node];
     let site = &instance.sites[state.site];
-    if !state.open || !state.bought && !(site.may_drain && occupancy.drained < instance.limits.drains) {
+    let may_close = state.bought || site.may_drain && occupancy.drained < instance.limits.drains;
+    if !state.open || !may_close {
         return;
     }
-    let before = allowance.clone_state();
+    let before = allowance.clone();
     let pods: Vec<usize> =
         state.pods.iter().copied().filter(|p| occupancy.pods[*p].standing != Standing::Daemon).collect();
     let may_go = |pod: &usize| {

@@ -12,6 +12,7 @@
 
 use plimsoll_domain as domain;
 
+mod attempt;
 mod certificate;
 pub mod check;
 mod conflict;
@@ -19,6 +20,8 @@ mod consolidate;
 pub mod eligibility;
 mod first_fit;
 mod follow;
+mod improve;
+mod incumbent;
 mod instance;
 mod limits;
 mod model;
@@ -28,6 +31,7 @@ mod plan;
 mod pools;
 mod reasons;
 mod relations;
+mod restrict;
 mod round;
 mod rules;
 mod search;

@@ -356,6 +356,19 @@ impl<'a> Occupancy<'a> {
         })
     }
 
+    /// Pods counted with this one in the domains it is spread over, the sum over its spread rules; 0 where it has none.
+    pub(super) fn pods_in_its_domains(&self, pod: usize) -> u32 {
+        let state = &self.pods[pod];
+        let own = self.relations.templates.get(state.template).into_iter().flat_map(|t| &t.spread);
+        let policy = state.group.and_then(|g| self.relations.group_spread[g].as_ref());
+        let counts = own.chain(policy).filter_map(|rule| {
+            let key = self.relations.counters[rule.counter].key;
+            let domain = self.nodes[state.node?].domains[key]?;
+            self.counts[rule.counter].get(domain).copied()
+        });
+        counts.sum()
+    }
+
     pub(super) fn choice(&self, group: usize) -> Option<&super::instance::Choice> {
         self.instance.groups[group].options.get(self.choices[group])
     }
