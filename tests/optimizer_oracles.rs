@@ -90,7 +90,8 @@ fn plan_of_dump(name: &str) -> Option<Plan> {
     println!("read in {:.1?}", begun.elapsed());
     let begun = Begun(std::time::Instant::now());
     let mut note = |progress: optimize::Progress| println!("{:.1?} {progress}", begun.0.elapsed());
-    let stop = StopRule::default();
+    // Long enough to read the plan's quality, short enough for a test: the search goes on until it is stopped.
+    let stop = StopRule { time_limit: Duration::from_secs(8), ..StopRule::default() };
     let plan = optimize::plan(&snapshot, &catalog, &policy, &[], &stop, &begun, &mut note).expect("prices are sound");
     println!("planned in {:.1?}: {:#?}", begun.0.elapsed(), plan.certificate);
     Some(plan)

@@ -128,10 +128,10 @@ pub enum Quantity {
         /// Group.
         group: usize,
     },
-    /// Pods that must leave nodes of a pool that are given back.
-    Displaced {
-        /// Pool.
-        pool: usize,
+    /// Nodes given back, of those in a pool that hold the same pods.
+    Drained {
+        /// Index in the snapshot of the first of them.
+        node: usize,
     },
     /// Pods of a group without a node.
     Unplaced {

@@ -19,30 +19,43 @@ const BINDING_RULES: usize = 20;
 /// `c·x ≥ y·b + Σ_j min over [l_j, u_j] of (c_j − y·A_j) x_j` (Neumaier and Shcherbina, Safe bounds in linear and
 /// mixed-integer linear programming, 2004). So neither the solver's tolerances nor an early stop can make it wrong.
 pub(super) fn safe_bound(problem: &Problem, row_prices: &[f64]) -> f64 {
-    let mut reduced: Vec<f64> = problem.variables.iter().map(|v| v.cost).collect();
     let mut bound = problem.constant;
     let mut size = problem.constant.abs();
     for (row, price) in problem.constraints.iter().zip(row_prices) {
-        let price = match row.sense {
-            Sense::AtMost => price.min(0.0),
-            Sense::AtLeast => price.max(0.0),
-            Sense::Equal => *price,
-        };
-        if price == 0.0 || !price.is_finite() {
-            continue;
-        }
+        let price = signed(row.sense, *price);
         bound += price * row.right;
         size += (price * row.right).abs();
-        for (variable, amount) in &row.terms {
-            reduced[*variable] -= price * amount;
-        }
     }
-    for (variable, reduced) in problem.variables.iter().zip(reduced) {
+    for (variable, reduced) in problem.variables.iter().zip(reduced_costs(problem, row_prices)) {
         let part = (reduced * variable.lower).min(reduced * variable.upper);
         bound += part;
         size += part.abs();
     }
     bound - ROUNDING * size
+}
+
+/// What one more of each variable costs beyond what it saves at the row prices.
+pub(super) fn reduced_costs(problem: &Problem, row_prices: &[f64]) -> Vec<f64> {
+    let mut reduced: Vec<f64> = problem.variables.iter().map(|v| v.cost).collect();
+    for (row, price) in problem.constraints.iter().zip(row_prices) {
+        let price = signed(row.sense, *price);
+        if price != 0.0 {
+            for (variable, amount) in &row.terms {
+                reduced[*variable] -= price * amount;
+            }
+        }
+    }
+    reduced
+}
+
+/// The price with the sign a row of the sense has; none where it is no number.
+fn signed(sense: Sense, price: f64) -> f64 {
+    match sense {
+        _ if !price.is_finite() => 0.0,
+        Sense::AtMost => price.min(0.0),
+        Sense::AtLeast => price.max(0.0),
+        Sense::Equal => price,
+    }
 }
 
 /// A bound of `HiGHS`, made safe against its feasibility tolerance.

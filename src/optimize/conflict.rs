@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn effort() -> Effort {
-        Effort { time: Duration::from_secs(10), relative_gap: 0.0, seed: 1, threads: 1 }
+        Effort { time: Duration::from_secs(10), relative_gap: 0.0, most_nodes: 1000, seed: 1, threads: 1 }
     }
 
     /// Name, terms, sense and right-hand side of a rule.

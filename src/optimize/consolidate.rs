@@ -39,7 +39,7 @@ fn candidates(occupancy: &Occupancy<'_>, guide: &Guide) -> Vec<usize> {
     nodes.into_iter().map(|(_, n)| n).collect()
 }
 
-fn may_go(occupancy: &Occupancy<'_>, node: usize) -> bool {
+pub(super) fn may_go(occupancy: &Occupancy<'_>, node: usize) -> bool {
     let state = &occupancy.nodes[node];
     let site = &occupancy.instance.sites[state.site];
     state.open
@@ -49,14 +49,14 @@ fn may_go(occupancy: &Occupancy<'_>, node: usize) -> bool {
 }
 
 /// What giving the node up saves an hour, moves apart.
-fn saving(occupancy: &Occupancy<'_>, node: usize) -> f64 {
+pub(super) fn saving(occupancy: &Occupancy<'_>, node: usize) -> f64 {
     let state = &occupancy.nodes[node];
     let change = occupancy.instance.node_change_price();
     occupancy.instance.sites[state.site].price_per_hour + if state.bought { change } else { -change }
 }
 
 /// Moves every pod of the node elsewhere and gives the node up, if that costs less.
-fn empty(occupancy: &mut Occupancy<'_>, node: usize) -> bool {
+pub(super) fn empty(occupancy: &mut Occupancy<'_>, node: usize) -> bool {
     let worth = saving(occupancy, node);
     vacate(occupancy, node, worth, |state, wish| state.best_node(wish, |n| n != node))
 }

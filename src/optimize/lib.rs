@@ -14,6 +14,7 @@
 
 use plimsoll_domain as domain;
 
+mod attempt;
 mod buy;
 mod certificate;
 pub mod check;
@@ -23,6 +24,9 @@ mod consolidate;
 pub mod eligibility;
 mod evenness;
 mod first_fit;
+mod follow;
+mod improve;
+mod incumbent;
 mod instance;
 mod layout;
 mod limits;
@@ -36,6 +40,7 @@ mod plan;
 mod pools;
 mod reasons;
 mod relations;
+mod restrict;
 mod round;
 mod rules;
 mod search;

@@ -107,8 +107,14 @@ impl<'a> Model<'a> {
                 let upper = f64::from(most_pods);
                 self.variable(quantity, 0.0, upper, true, pool.price_per_hour + change);
             } else if pool.elastic {
-                self.variable(quantity, 0.0, standing, true, pool.price_per_hour - change);
+                let kept = self.variable(quantity, 0.0, standing, true, pool.price_per_hour - change);
                 self.problem.constant += change * standing;
+                let mut terms = vec![(kept, 1.0)];
+                for content in &pool.contents {
+                    let quantity = Quantity::Drained { node: content.nodes[0] };
+                    terms.push((self.variable(quantity, 0.0, content.nodes.len() as f64, true, 0.0), 1.0));
+                }
+                self.row(format!("nodes/{}", pool.name), terms, Sense::Equal, standing);
             } else {
                 self.problem.constant += pool.price_per_hour * standing;
             }
@@ -194,7 +200,7 @@ impl<'a> Model<'a> {
             });
         // With nothing but fixed pods no pod ever goes elsewhere.
         let settled = group.fixed >= group.most_replicas();
-        for (pool_index, pool) in self.pools.iter().enumerate() {
+        for (pool_index, pool) in self.pools.iter().enumerate().filter(|(_, p)| p.joins.is_none()) {
             let key = (group_index, template);
             let standing = f64::from(pool.standing.get(&key).copied().unwrap_or(0));
             let fixed = f64::from(pool.fixed.get(&key).copied().unwrap_or(0));
@@ -232,6 +238,12 @@ impl<'a> Model<'a> {
         if instance.shapes.names_nodes(template) { pool.nodes.iter().all(|n| admits(*n)) } else { admits(pool.site) }
     }
 
+    /// Numbers of nodes whose pods are counted in the pool: its own, and those bought that are just like them.
+    pub(super) fn nodes_of(&self, pool: usize) -> impl Iterator<Item = usize> {
+        let joining = (pool..self.pools.len()).filter(move |p| *p == pool || self.pools[*p].joins == Some(pool));
+        joining.filter_map(|pool| self.find(Quantity::Nodes { pool }))
+    }
+
     fn capacity(&mut self) {
         let mut terms: Vec<Vec<Vec<(usize, f64)>>> =
             vec![vec![Vec::new(); self.instance.resources.len()]; self.pools.len()];
@@ -252,7 +264,7 @@ impl<'a> Model<'a> {
                 }
                 let room = pool.room[resource] as f64 / scale;
                 let right = if pool.elastic {
-                    terms.extend(self.find(Quantity::Nodes { pool: index }).map(|v| (v, -room)));
+                    terms.extend(self.nodes_of(index).map(|v| (v, -room)));
                     0.0
                 } else {
                     room
@@ -265,49 +277,17 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Pods on nodes that are given back must move or go: giving back `d` nodes of a pool displaces at least what the
-    /// `d` emptiest of them hold, a convex function of `d` that one row for each step of it bounds from below.
-    fn displacements(&mut self, all_moves: &[(usize, f64)]) {
-        let instance = self.instance;
-        let mut placed_on: BTreeMap<usize, u32> = BTreeMap::new();
-        for pod in instance.pods.iter().filter(|p| p.group.is_some()) {
-            if let Some(node) = pod.node {
-                *placed_on.entry(node).or_insert(0) += 1;
-            }
+    /// The group's pods on nodes that are given back leave them, though perhaps for others of the pool.
+    fn displaced(&mut self, group: usize, pool: &Pool, gone: usize, name: &str) {
+        let mut terms: Vec<(usize, f64)> = Vec::new();
+        for content in &pool.contents {
+            let drained = self.find(Quantity::Drained { node: content.nodes[0] });
+            let held = content.pods.get(&group).copied().unwrap_or(0);
+            terms.extend(drained.filter(|_| held > 0).map(|v| (v, -f64::from(held))));
         }
-        let mut terms: Vec<(usize, f64)> = all_moves.iter().map(|(v, _)| (*v, -1.0)).collect();
-        let mut right = 0.0;
-        for (index, group) in instance.groups.iter().enumerate().filter(|(_, g)| g.running > g.pinned()) {
-            let existing = group.pods.len() as u32;
-            let (chosen, constant) =
-                self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
-            terms.extend(chosen.into_iter().map(|(v, a)| (v, -a)));
-            right += constant;
-        }
-        let mut any = false;
-        for (index, pool) in self.pools.iter().enumerate().filter(|(_, p)| p.elastic && !p.purchasable) {
-            let mut counts: Vec<u32> = pool.nodes.iter().map(|n| placed_on.get(n).copied().unwrap_or(0)).collect();
-            counts.sort_unstable();
-            let most: u32 = counts.iter().sum();
-            let Some(nodes) = self.find(Quantity::Nodes { pool: index }).filter(|_| most > 0) else { continue };
-            let displaced = self.variable(Quantity::Displaced { pool: index }, 0.0, f64::from(most), false, 0.0);
-            terms.push((displaced, 1.0));
-            any = true;
-            let (mut before, mut steepest) = (0_u32, 0_u32);
-            for (given_back, count) in counts.iter().enumerate() {
-                // displaced ≥ before + count · (standing − nodes − given_back), where the slope changes.
-                if *count > steepest {
-                    let slope = f64::from(*count);
-                    let row = vec![(displaced, 1.0), (nodes, slope)];
-                    let right = f64::from(before) + slope * (counts.len() - given_back) as f64;
-                    self.row(format!("displaced/{}/{given_back}", pool.name), row, Sense::AtLeast, right);
-                    steepest = *count;
-                }
-                before += count;
-            }
-        }
-        if any {
-            self.row("displaced".to_owned(), terms, Sense::AtMost, right);
+        if !terms.is_empty() {
+            terms.push((gone, 1.0));
+            self.row(format!("displaced/{name}/{}", pool.name), terms, Sense::AtLeast, 0.0);
         }
     }
 
@@ -345,6 +325,7 @@ impl<'a> Model<'a> {
                 let here = self.replicas[index].iter().filter(|(_, _, p, _)| *p == pool_index);
                 let terms = here.map(|(.., v)| (*v, 1.0)).chain([(gone, 1.0)]).collect();
                 self.row(format!("leaving/{name}/{}", pool.name), terms, Sense::AtLeast, f64::from(standing));
+                self.displaced(index, pool, gone, &name);
                 leaving.push((gone, 1.0));
             }
             let existing = group.pods.len() as u32;
@@ -372,7 +353,6 @@ impl<'a> Model<'a> {
                 }
             }
         }
-        self.displacements(&all_moves);
         let limited = |model: &mut Self, name: String, terms: Vec<(usize, f64)>, sense, right: f64, unit: &str| {
             if !terms.is_empty() {
                 let row = model.row(name.clone(), terms, sense, right);

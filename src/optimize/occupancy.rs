@@ -62,6 +62,8 @@ enum Change {
     Bound { pod: usize, before: Option<usize> },
     Opened(usize),
     Closed(usize),
+    Removed { pod: usize, before: bool },
+    Chosen { group: usize, before: usize },
 }
 
 /// The cluster as planned so far.
@@ -176,6 +178,8 @@ impl<'a> Occupancy<'a> {
                 Some(Change::Bound { pod, before }) => self.set_node(pod, before),
                 Some(Change::Opened(node)) => self.set_open(node, false),
                 Some(Change::Closed(node)) => self.set_open(node, true),
+                Some(Change::Removed { pod, before }) => self.pods[pod].removed = before,
+                Some(Change::Chosen { group, before }) => self.choices[group] = before,
                 None => break,
             }
         }
@@ -204,6 +208,24 @@ impl<'a> Occupancy<'a> {
         self.journal.push(Change::Opened(node));
         self.set_open(node, true);
         node
+    }
+
+    /// Opens a node that was given up.
+    pub(super) fn reopen(&mut self, node: usize) {
+        self.journal.push(Change::Opened(node));
+        self.set_open(node, true);
+    }
+
+    /// Whether the pod, which must have no node, is one of those that go.
+    pub(super) fn set_removed(&mut self, pod: usize, removed: bool) {
+        self.journal.push(Change::Removed { pod, before: self.pods[pod].removed });
+        self.pods[pod].removed = removed;
+    }
+
+    /// Takes another option of the group; its pods are the caller's to add, size or remove.
+    pub(super) fn choose(&mut self, group: usize, option: usize) {
+        self.journal.push(Change::Chosen { group, before: self.choices[group] });
+        self.choices[group] = option;
     }
 
     /// Gives a node up. Its placed pods must have left.
@@ -304,6 +326,21 @@ impl<'a> Occupancy<'a> {
             && self.moves < limits.moves
             && limits.group_moves[group].is_none_or(|most| self.group_moves[group] < most)
             && limits.budgets_of(state.template).iter().all(|b| self.budget_moves[*b] < limits.budgets[*b].moves)
+    }
+
+    /// Pods counted with this one in the domains it is spread over, the sum over its spread rules; 0 where it has none.
+    pub(super) fn pods_in_its_domains(&self, pod: usize) -> u32 {
+        let state = &self.pods[pod];
+        let Some(node) = state.node.map(|node| &self.nodes[node]) else { return 0 };
+        let layout = &self.relations.layout;
+        let counts = self.relations.spreads_of(state.template, state.group).filter_map(|rule| {
+            let domain = match self.relations.counters[rule.counter].key {
+                key if key == layout.host_key => node.host,
+                key => layout.domains[node.site][key],
+            };
+            self.counts[rule.counter].get(domain?).copied()
+        });
+        counts.sum()
     }
 
     pub(super) fn choice(&self, group: usize) -> Option<&super::instance::Choice> {

@@ -270,7 +270,7 @@ fn nodes(occupancy: &Occupancy<'_>, names: &[String], used: &[Amounts]) -> Vec<N
 
 fn removals(occupancy: &Occupancy<'_>) -> Vec<Removal> {
     let instance = occupancy.instance;
-    let removed = occupancy.pods.iter().filter(|p| p.removed);
+    let removed = occupancy.pods.iter().filter(|p| p.removed && p.existing.is_some());
     let mut removals: Vec<Removal> = removed
         .map(|pod| {
             let (namespace, workload) = owner(occupancy, pod.existing, pod.group);

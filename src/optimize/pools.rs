@@ -21,6 +21,10 @@ pub(super) struct Pool {
     pub(super) nodes: Vec<usize>,
     /// To be bought.
     pub(super) purchasable: bool,
+    /// The pool of nodes that stand and are just like those to be bought here: their pods are counted there.
+    pub(super) joins: Option<usize>,
+    /// Its nodes by what they hold, where they may be given back.
+    pub(super) contents: Vec<Content>,
     /// How many nodes there are is decided: they are to be bought or may be given back.
     pub(super) elastic: bool,
     /// Most nodes it can have; `None` is no limit.
@@ -34,6 +38,14 @@ pub(super) struct Pool {
     pub(super) standing: BTreeMap<(usize, usize), u32>,
     /// Those of them that stay.
     pub(super) fixed: BTreeMap<(usize, usize), u32>,
+}
+
+/// Nodes of a pool that hold the same pods.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    pub(super) nodes: Vec<usize>,
+    /// Pods on each of them, by group.
+    pub(super) pods: BTreeMap<usize, u32>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +104,8 @@ pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
             name: unique(&mut names, &format!("{}/{}", key.offer, key.zone)),
             site: nodes[0],
             purchasable: false,
+            joins: None,
+            contents: if key.elastic { contents(instance, &loads, &nodes) } else { Vec::new() },
             elastic: key.elastic,
             most: Some(nodes.len() as u32),
             room: if key.elastic { key.room } else { sum },
@@ -102,13 +116,27 @@ pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
             nodes,
         });
     }
+    let standing = pools.len();
     for (index, site) in instance.sites.iter().enumerate().skip(instance.standing) {
         let room: Amounts = site.allocatable.iter().zip(&site.daemon_demand).map(|(a, d)| a - d).collect();
+        let alike = |pool: &Pool| {
+            let stands = &instance.sites[pool.site];
+            pool.elastic
+                && pool.room == room
+                && stands.accepts_new
+                && stands.shape == site.shape
+                && (&stands.offer, &stands.zone, stands.capacity_type) == (&site.offer, &site.zone, site.capacity_type)
+        };
+        // A pod that asks for nodes by name tells those that stand from those to come.
+        let by_name = (0..instance.snapshot.templates.len()).any(|t| instance.shapes.names_nodes(t));
+        let joins = if by_name { None } else { pools[..standing].iter().position(alike) };
         pools.push(Pool {
             name: unique(&mut names, &format!("new {}/{}", site.offer, site.zone)),
             site: index,
             nodes: Vec::new(),
             purchasable: true,
+            joins,
+            contents: Vec::new(),
             elastic: true,
             most: site.quota,
             largest: room.clone(),
@@ -157,6 +185,18 @@ fn node_loads(instance: &Instance<'_>) -> Vec<NodeLoad> {
         }
     }
     loads
+}
+
+fn contents(instance: &Instance<'_>, loads: &[NodeLoad], nodes: &[usize]) -> Vec<Content> {
+    let mut by_pods: BTreeMap<BTreeMap<usize, u32>, Vec<usize>> = BTreeMap::new();
+    for &node in nodes {
+        let mut pods = BTreeMap::new();
+        for group in loads[node].pods.iter().filter_map(|p| instance.pods[*p].group) {
+            *pods.entry(group).or_insert(0) += 1;
+        }
+        by_pods.entry(pods).or_default().push(node);
+    }
+    by_pods.into_iter().map(|(pods, nodes)| Content { nodes, pods }).collect()
 }
 
 fn unique(names: &mut BTreeSet<String>, name: &str) -> String {

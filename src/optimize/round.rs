@@ -8,10 +8,13 @@ use crate::domain::problem::{Problem, Quantity};
 
 use super::instance::Instance;
 use super::occupancy::Occupancy;
-use super::pools::Pool;
+use super::pools::{Content, Pool};
 
 /// Prototypes looked at first where the program says nothing: enough for several zones of several offers.
 const PROMISING: usize = 12;
+
+/// Part of a node below which the relaxation does not mean to give it back.
+const LEAST_DRAINED: f64 = 0.5;
 
 /// What the program says to do, for placing on concrete nodes to follow.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,11 @@ pub(super) struct Guide {
     pub(super) nodes: BTreeMap<usize, u32>,
     /// Pods to put on them, by (group, template, prototype).
     pub(super) replicas: BTreeMap<(usize, usize, usize), u32>,
+    /// Pods each pool is to have, by (group, pool), bought nodes that are like those that stand included; parts of pods
+    /// where it is the relaxation that says so.
+    pub(super) shares: BTreeMap<(usize, usize), f64>,
+    /// Nodes to give back, those it is surest of first.
+    pub(super) drained: Vec<usize>,
     /// Prototypes worth looking at first: those the program buys any part of, or the cheapest for what they hold.
     pub(super) promising: Vec<usize>,
     /// Price of one pod more, by (group, size), as the relaxation has it.
@@ -39,6 +47,9 @@ impl Guide {
     ) -> Self {
         let mut guide = Self { choices: unchanged(instance), worth: estimated_worth(instance), ..Self::default() };
         let mut chosen: BTreeMap<usize, f64> = BTreeMap::new();
+        let mut drained: Vec<(f64, usize)> = Vec::new();
+        let contents: BTreeMap<usize, &Content> =
+            pools.iter().flat_map(|p| &p.contents).map(|content| (content.nodes[0], content)).collect();
         for (variable, value) in problem.variables.iter().zip(values) {
             let count = (value + 1e-6).floor().max(0.0) as u32;
             match variable.quantity {
@@ -55,12 +66,22 @@ impl Guide {
                         guide.nodes.insert(pools[pool].site, count);
                     }
                 }
-                Quantity::Replicas { group, template, pool, .. } if pools[pool].purchasable && count > 0 => {
-                    *guide.replicas.entry((group, template, pools[pool].site)).or_insert(0) += count;
+                Quantity::Replicas { group, template, pool, .. } if *value > 1e-6 => {
+                    *guide.shares.entry((group, pool)).or_insert(0.0) += value;
+                    if pools[pool].purchasable && count > 0 {
+                        *guide.replicas.entry((group, template, pools[pool].site)).or_insert(0) += count;
+                    }
+                }
+                Quantity::Drained { node } if *value > LEAST_DRAINED => {
+                    let alike = contents.get(&node).into_iter().flat_map(|c| &c.nodes).enumerate();
+                    let parts = alike.map(|(index, node)| ((value - index as f64).min(1.0), *node));
+                    drained.extend(parts.filter(|(part, _)| *part > LEAST_DRAINED));
                 }
                 _ => {}
             }
         }
+        drained.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        guide.drained = drained.into_iter().map(|(_, node)| node).collect();
         if guide.promising.is_empty() {
             guide.promising = cheapest(instance);
         }

@@ -95,7 +95,7 @@ fn one_a_node(model: &mut Model<'_>, members: &BTreeSet<Variant>, name: &str) {
         // Nodes that have several of them now may keep them.
         let crowded: u32 = pool.nodes.iter().filter_map(|n| on_node.get(n)).map(|count| count - 1).sum();
         let right = if pool.elastic {
-            terms.extend(model.find(Quantity::Nodes { pool: index }).map(|v| (v, -1.0)));
+            terms.extend(model.nodes_of(index).map(|v| (v, -1.0)));
             f64::from(crowded)
         } else {
             f64::from(crowded) + pool.nodes.len() as f64

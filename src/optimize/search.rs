@@ -11,24 +11,23 @@ use crate::domain::policy::Policy;
 use crate::domain::problem::{Problem, Quantity};
 use crate::domain::snapshot::Snapshot;
 
-use super::buy::{buy_as_guided, buy_greedily};
+use super::attempt::{followed, placed};
 use super::certificate;
 use super::check::{CheckReport, check};
-use super::coarse::coarser;
+use super::coarse::{Coarse, coarser};
 use super::conflict::conflict;
-use super::consolidate::consolidate;
 use super::first_fit::first_fit;
+use super::improve::{Rotation, improve};
+use super::incumbent::Incumbent;
 use super::instance::Instance;
-use super::mend::mend;
 use super::model;
-use super::occupancy::Occupancy;
-use super::place::{place_waiting, relieve};
-use super::plan::{explain, plan_of, unmodelled_rules};
-use super::pools::pools;
+use super::plan::unmodelled_rules;
+use super::pools::{Pool, pools};
 use super::relations::Relations;
+use super::restrict::around;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
-use super::solve::{Effort, Outcome, integer, relax};
+use super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax};
 use super::start::start;
 use super::{Progress, Stage};
 
@@ -38,16 +37,22 @@ const OPTIMAL_GAP: f64 = 1e-6;
 /// Integers beyond which the whole program is not tried as one.
 const MOST_INTEGERS: usize = 10_000;
 
+/// Nodes of one search tree of the solver.
+const MOST_TREE_NODES: i32 = 20_000;
+
 /// Share of the time that may go by before the relaxation is begun.
 const PLAIN_SHARE: f64 = 0.4;
 
-/// Cost an hour below which one plan is not cheaper than another.
-const MEANINGFUL: f64 = 1e-9;
+/// Shares of the time left for the whole program beside the search for plans, and for a part of it.
+const PROOF_SHARE: f64 = 0.85;
+const PART_SHARE: f64 = 0.35;
 
-/// Rounds of giving a group that does not fit a smaller choice.
-const MOST_RETREATS: usize = 12;
+/// Changes tried before the first check of an improved plan, doubled from check to check, and the number of checks.
+const FIRST_SLICE: usize = 200;
+const MOST_SLICES: usize = 8;
 
 /// How the search stands against its stop rule.
+#[derive(Clone, Copy)]
 struct Watch<'a> {
     clock: &'a dyn Clock,
     stop: &'a StopRule,
@@ -63,6 +68,7 @@ impl Watch<'_> {
         Effort {
             time: self.left().mul_f64(share),
             relative_gap: (self.stop.gap / 2.0).clamp(0.0, 1.0),
+            most_nodes: MOST_TREE_NODES,
             seed: self.stop.seed,
             threads: self.stop.threads.max(1),
         }
@@ -100,90 +106,31 @@ pub(super) fn search(
     let (seen, seen_relations) = coarse.as_ref().map_or((&instance, &relations), |c| (&c.instance, &c.relations));
     let pools = pools(seen);
     let mut problem = model::build(seen, &pools, seen_relations);
-    let read = |problem: &Problem, values: &[f64], prices: &[f64]| {
-        let guide = Guide::read(seen, &pools, problem, values, prices);
-        coarse.as_ref().map_or_else(|| guide.clone(), |c| guide.clone().of_parts(&instance, &c.group_of))
-    };
 
-    // First plans: nothing changed, then whatever waits placed first-fit, then bought for without any guidance.
-    let still = start(&instance, &relations, &unchanged(&instance));
-    let mut candidates = Candidates::new(still.clone());
-    if coarse.is_none() {
-        let mut first = still.clone();
-        first_fit(&mut first);
-        candidates.offer(Some(first));
-    }
-    let plain = read(&problem, &[], &[]);
-    let out_of_time = || watch.out_of_time();
-    let spread = instance.sites.len() > instance.standing && relations.has_spread();
-    // The plain plan must not eat the time of the proof.
-    let slice_over = || clock.elapsed() >= stop.time_limit.mul_f64(PLAIN_SHARE);
-    let careful = placed(&instance, &relations, &plain, (false, spread), &slice_over);
-    let complete = careful.as_ref().is_some_and(|state| state.waiting().is_empty());
-    candidates.offer(careful);
-    // In a large cluster a second plan takes long, and where all pods have a node it is hardly ever cheaper.
-    if spread && !slice_over() && !(complete && coarse.is_some()) {
-        candidates.offer(placed(&instance, &relations, &plain, (false, false), &slice_over));
-    }
-    let report = |stage, candidates: &Candidates<'_>, bound| Progress {
-        stage,
-        cost_per_hour: Some(candidates.best_cost()),
-        bound_per_hour: bound,
-    };
-
-    progress(report(Stage::Relax, &candidates, None));
-    let relaxed = relax(&problem, watch.effort(0.6));
-    let mut proof = Proof {
+    let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
+    let mut incumbent = Incumbent::new(start(&instance, &relations, &unchanged(&instance)), &check);
+    let proof_of = |relaxed: &Relaxation| Proof {
         bound: certificate::safe_bound(&problem, &relaxed.row_prices).max(0.0),
         pool_cost: None,
         row_prices: relaxed.row_prices.clone(),
         unplaceable: certificate::unplaceable(seen, &problem),
     };
-    let done = |candidates: &Candidates<'_>, proof: &Proof| {
-        let (cost, bound) = (candidates.best_cost() - proof.unplaceable, proof.bound - proof.unplaceable);
-        watch.out_of_time() || certificate::gap(cost, bound) <= stop.gap
-    };
-    let finished = relaxed.outcome == Outcome::Finished;
-    if (finished || !candidates.is_complete()) && !done(&candidates, &proof) {
-        progress(report(Stage::Place, &candidates, Some(proof.bound)));
+    let coarse = coarse.as_ref();
+    let mut stages =
+        Stages { instance: &instance, relations: &relations, seen, coarse, pools: &pools, watch, progress };
+    stages.first_plans(&mut incumbent, &problem);
+    stages.report(Stage::Relax, &incumbent, None);
+    let relaxed = relax(&problem, watch.effort(0.6));
+    let mut proof = proof_of(&relaxed);
+    if relaxed.outcome == Outcome::Finished {
+        stages.search(&mut incumbent, &problem, &relaxed, &mut proof);
+    } else if !incumbent.is_complete() {
         // Estimates must do where there are no prices; a plan that was cut short is worse than one made by them.
-        let guide = if finished { read(&problem, &relaxed.values, &relaxed.row_prices) } else { plain };
-        candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
-        if finished && coarse.is_none() && !done(&candidates, &proof) {
-            candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
-        }
+        let plain = stages.guide(&problem, &[], &[]);
+        stages.place(&mut incumbent, &plain, false, &proof);
     }
-    let integers = problem.variables.iter().filter(|v| v.integer).count();
-    if relaxed.outcome == Outcome::Finished
-        && coarse.is_none()
-        && integers <= MOST_INTEGERS
-        && !done(&candidates, &proof)
-    {
-        progress(report(Stage::Round, &candidates, Some(proof.bound)));
-        let whole = integer(&problem, watch.effort(0.6), None);
-        proof.bound = proof.bound.max(certificate::solver_bound(&problem, whole.bound));
-        if let Some(values) = whole.values {
-            proof.pool_cost = Some(problem.cost_of(&values));
-            progress(report(Stage::Place, &candidates, Some(proof.bound)));
-            let guide = read(&problem, &values, &relaxed.row_prices);
-            for guided in [true, false] {
-                if !done(&candidates, &proof) {
-                    candidates.offer(placed(&instance, &relations, &guide, (guided, spread), &out_of_time));
-                }
-            }
-        }
-    }
-    if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
-        progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = read(&problem, &relaxed.values, &relaxed.row_prices);
-        let stop = || watch.out_of_time();
-        vary_choices(&mut candidates, &instance, &guide, &stop, &|guide: &Guide| {
-            placed(&instance, &relations, guide, (false, spread), &stop)
-        });
-    }
-    progress(report(Stage::Check, &candidates, Some(proof.bound)));
-    let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
-    let mut plan = finish(&instance, &check, &problem, &proof, &watch, &still, candidates);
+    stages.report(Stage::Check, &incumbent, Some(proof.bound));
+    let mut plan = certified(&instance, &problem, &proof, watch, incumbent);
     plan.certificate.prices = catalog.prices;
     // Rows of a coarser program stand for many rules, which it cannot tell apart.
     if relaxed.outcome == Outcome::Finished && coarse.is_none() {
@@ -194,6 +141,201 @@ pub(super) fn search(
         sensitivity::confirm(&mut problem, optimum, &mut plan.binding, &effort);
     }
     plan
+}
+
+/// What every stage needs.
+struct Stages<'a, 'p> {
+    instance: &'a Instance<'a>,
+    relations: &'a Relations,
+    /// The instance that the program sees: a coarser one of a large cluster.
+    seen: &'a Instance<'a>,
+    coarse: Option<&'a Coarse<'a>>,
+    pools: &'a [Pool],
+    watch: Watch<'a>,
+    progress: &'p mut dyn FnMut(Progress),
+}
+
+impl<'a> Stages<'a, '_> {
+    fn report(&mut self, stage: Stage, incumbent: &Incumbent<'_>, bound_per_hour: Option<f64>) {
+        let cost_per_hour = incumbent.feasible().then(|| incumbent.cost());
+        (self.progress)(Progress { stage, cost_per_hour, bound_per_hour });
+    }
+
+    /// What the program's answer says to do.
+    fn guide(&self, problem: &Problem, values: &[f64], row_prices: &[f64]) -> Guide {
+        let guide = Guide::read(self.seen, self.pools, problem, values, row_prices);
+        match self.coarse {
+            Some(coarse) => guide.of_parts(self.instance, &coarse.group_of),
+            None => guide,
+        }
+    }
+
+    /// Whether what can be bought may open domains that pods are spread over.
+    fn foresees_domains(&self) -> bool {
+        self.instance.sites.len() > self.instance.standing && self.relations.has_spread()
+    }
+
+    fn done(&self, incumbent: &Incumbent<'_>, proof: &Proof) -> bool {
+        let (cost, bound) = (incumbent.cost() - proof.unplaceable, proof.bound - proof.unplaceable);
+        self.watch.out_of_time() || incumbent.feasible() && certificate::gap(cost, bound) <= self.watch.stop.gap
+    }
+
+    /// Whatever waits placed first-fit, then bought for without any guidance.
+    fn first_plans(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem) {
+        let (instance, relations, watch) = (self.instance, self.relations, self.watch);
+        if self.coarse.is_none() {
+            let mut first = start(instance, relations, &unchanged(instance));
+            first_fit(&mut first);
+            incumbent.offer(first);
+        }
+        let plain = self.guide(problem, &[], &[]);
+        // The plain plan must not eat the time of the proof.
+        let slice_over = || watch.clock.elapsed() >= watch.stop.time_limit.mul_f64(PLAIN_SHARE);
+        let spread = self.foresees_domains();
+        for foresees_domains in [true, false].into_iter().filter(|foresees| spread || !foresees) {
+            // In a large cluster a second plan takes long, and where all pods have a node it is hardly ever cheaper.
+            let enough = self.coarse.is_some() && incumbent.is_complete();
+            if !slice_over() && !enough {
+                let state = placed(instance, relations, &plain, (false, foresees_domains), &slice_over);
+                state.map(|state| incumbent.offer(state));
+            }
+        }
+    }
+
+    /// From the relaxation's answer on: its plan followed, then those of the integer program, each improved.
+    fn search(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem, relaxed: &Relaxation, proof: &mut Proof) {
+        let mut rotation = Rotation::new(self.watch.stop.seed);
+        let guide = self.guide(problem, &relaxed.values, &relaxed.row_prices);
+        if self.coarse.is_some() {
+            // Its pools are not the cluster's, so that there is no plan to follow but only prices to go by.
+            self.report(Stage::Place, incumbent, Some(proof.bound));
+            self.place(incumbent, &guide, false, proof);
+            self.vary_choices(incumbent, &guide, proof);
+            return;
+        }
+        if !self.done(incumbent, proof) {
+            self.report(Stage::Place, incumbent, Some(proof.bound));
+            self.try_guide(incumbent, &guide, proof);
+        }
+        let integers = problem.variables.iter().filter(|v| v.integer).count();
+        let whole = Restriction::none(problem);
+        if integers <= MOST_INTEGERS {
+            if !self.done(incumbent, proof) {
+                self.report(Stage::Round, incumbent, Some(proof.bound));
+                let found = integer(problem, &whole, self.watch.effort(0.6), None);
+                self.learn(incumbent, problem, relaxed, found, proof);
+            }
+        } else if !self.done(incumbent, proof) {
+            self.report(Stage::Round, incumbent, Some(proof.bound));
+            let two = self.watch.stop.threads > 1;
+            let watch = self.watch;
+            let proven = std::thread::scope(|scope| {
+                let proving = two.then(|| scope.spawn(|| integer(problem, &whole, watch.effort(PROOF_SHARE), None)));
+                let part = around(problem, &relaxed.values, &relaxed.row_prices);
+                let found = integer(problem, &part, watch.effort(PART_SHARE), None);
+                // The bound of a part is none of the whole.
+                self.learn(incumbent, problem, relaxed, Whole { bound: f64::NEG_INFINITY, ..found }, proof);
+                self.polish(incumbent, &guide, &mut rotation, proof);
+                proving.and_then(|thread| thread.join().ok())
+            });
+            let proven = match proven {
+                None if !self.done(incumbent, proof) => Some(integer(problem, &whole, watch.effort(PROOF_SHARE), None)),
+                proven => proven,
+            };
+            if let Some(found) = proven {
+                self.learn(incumbent, problem, relaxed, found, proof);
+            }
+        }
+        self.polish(incumbent, &guide, &mut rotation, proof);
+        self.vary_choices(incumbent, &guide, proof);
+    }
+
+    /// Takes the bound of an answer of the integer program, and tries its plan.
+    fn learn(
+        &mut self,
+        incumbent: &mut Incumbent<'a>,
+        problem: &Problem,
+        relaxed: &Relaxation,
+        found: Whole,
+        proof: &mut Proof,
+    ) {
+        proof.bound = proof.bound.max(certificate::solver_bound(problem, found.bound));
+        let Some(values) = found.values else { return };
+        let cost = problem.cost_of(&values);
+        proof.pool_cost = Some(proof.pool_cost.map_or(cost, |least| least.min(cost)));
+        if !self.done(incumbent, proof) {
+            self.report(Stage::Place, incumbent, Some(proof.bound));
+            let guide = self.guide(problem, &values, &relaxed.row_prices);
+            self.try_guide(incumbent, &guide, proof);
+        }
+    }
+
+    /// States made from scratch for the guide.
+    fn try_guide(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, proof: &Proof) {
+        let (instance, relations, watch) = (self.instance, self.relations, self.watch);
+        let out_of_time = || watch.out_of_time();
+        let spread = self.foresees_domains();
+        for evenly in [false, true] {
+            if !self.done(incumbent, proof) {
+                let state = followed(instance, relations, self.pools, guide, (evenly, spread), &out_of_time);
+                state.map(|state| incumbent.offer(state));
+            }
+        }
+        for guided in [false, true] {
+            self.place(incumbent, guide, guided, proof);
+        }
+    }
+
+    /// A state placed greedily by the guide's prices, unless the search is over.
+    fn place(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, guided: bool, proof: &Proof) {
+        if !self.done(incumbent, proof) {
+            let watch = self.watch;
+            let how = (guided, self.foresees_domains());
+            let state = placed(self.instance, self.relations, guide, how, &|| watch.out_of_time());
+            state.map(|state| incumbent.offer(state));
+        }
+    }
+
+    /// Improves the incumbent, slice by slice.
+    fn polish(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, rotation: &mut Rotation, proof: &Proof) {
+        if self.done(incumbent, proof) {
+            return;
+        }
+        let watch = self.watch;
+        let out_of_time = || watch.out_of_time();
+        let mut slices = 0;
+        incumbent.change(|state| {
+            slices += 1;
+            let more = improve(state, guide, rotation, FIRST_SLICE << slices, &out_of_time);
+            more && slices < MOST_SLICES && !out_of_time()
+        });
+    }
+
+    /// Tries the other choices of one workload at a time, from the cheapest plan so far and as long as that lowers the
+    /// cost. The relaxation chooses by prices of parts of nodes; only whole nodes tell whether a smaller size empties one.
+    fn vary_choices(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, proof: &Proof) {
+        let (instance, relations, watch) = (self.instance, self.relations, self.watch);
+        let spread = self.foresees_domains();
+        let mut improved = true;
+        while improved {
+            improved = false;
+            for (group, facts) in instance.groups.iter().enumerate() {
+                for option in 0..facts.options.len() {
+                    if self.done(incumbent, proof) {
+                        return;
+                    }
+                    if incumbent.choices().get(group).is_none_or(|&now| now == option) {
+                        continue;
+                    }
+                    let mut varied = guide.clone();
+                    varied.choices = incumbent.choices().to_vec();
+                    varied.choices[group] = option;
+                    let state = placed(instance, relations, &varied, (false, spread), &|| watch.out_of_time());
+                    improved |= state.is_some_and(|state| incumbent.offer(state));
+                }
+            }
+        }
+    }
 }
 
 /// Groups of which the relaxation leaves pods out although some node could hold one.
@@ -214,173 +356,16 @@ fn left_out(problem: &Problem, values: &[f64]) -> BTreeSet<usize> {
     .collect()
 }
 
-/// States worth checking, cheapest first; among equals the earlier.
-struct Candidates<'a> {
-    states: Vec<(f64, Occupancy<'a>)>,
-}
-
-impl<'a> Candidates<'a> {
-    fn new(first: Occupancy<'a>) -> Self {
-        Self { states: vec![(first.cost().total(), first)] }
-    }
-
-    fn offer(&mut self, state: Option<Occupancy<'a>>) {
-        if let Some(state) = state {
-            let cost = state.cost().total();
-            let position = self.states.partition_point(|(other, _)| *other <= cost);
-            self.states.insert(position, (cost, state));
-        }
-    }
-
-    /// Option of each group in the cheapest state.
-    fn best_choices(&self) -> Vec<usize> {
-        self.states.first().map_or_else(Vec::new, |(_, state)| state.choices.clone())
-    }
-
-    /// Whether the cheapest state leaves no pod out.
-    fn is_complete(&self) -> bool {
-        self.states.first().is_some_and(|(_, state)| state.waiting().is_empty())
-    }
-
-    fn best_cost(&self) -> f64 {
-        self.states.first().map_or(f64::INFINITY, |(cost, _)| *cost)
-    }
-}
-
-/// Tries the other choices of one workload at a time, from the cheapest state so far and as long as that lowers the cost.
-/// The relaxation chooses by prices of parts of nodes; only whole nodes tell whether a smaller size empties one.
-fn vary_choices<'a>(
-    candidates: &mut Candidates<'a>,
+/// The incumbent's plan with its certificate.
+fn certified(
     instance: &Instance<'_>,
-    guide: &Guide,
-    out_of_time: &dyn Fn() -> bool,
-    place: &dyn Fn(&Guide) -> Option<Occupancy<'a>>,
-) {
-    let mut improved = true;
-    while improved {
-        improved = false;
-        for (group, facts) in instance.groups.iter().enumerate() {
-            for option in 0..facts.options.len() {
-                if out_of_time() {
-                    return;
-                }
-                let mut choices = candidates.best_choices();
-                if choices.get(group).is_none_or(|&now| now == option) {
-                    continue;
-                }
-                choices[group] = option;
-                let mut varied = guide.clone();
-                varied.choices = choices;
-                // Only what is cheaper is kept: a state of a large cluster takes megabytes.
-                let cheaper = place(&varied).filter(|s| s.cost().total() < candidates.best_cost() - MEANINGFUL);
-                improved |= cheaper.is_some();
-                candidates.offer(cheaper);
-            }
-        }
-    }
-}
-
-/// A concrete state for the guide's choices: relieved, filled, bought for and consolidated. `None` where the sizes it
-/// chose cannot be had.
-fn placed<'a>(
-    instance: &'a Instance<'a>,
-    relations: &'a Relations,
-    guide: &Guide,
-    (buy_guided, foresees_domains): (bool, bool),
-    out_of_time: &dyn Fn() -> bool,
-) -> Option<Occupancy<'a>> {
-    let mut choices = guide.choices.clone();
-    let mut best: Option<Occupancy<'a>> = None;
-    for _ in 0..MOST_RETREATS {
-        let mut state = start(instance, relations, &choices);
-        state.keep_even(foresees_domains);
-        if let Err(stuck) = relieve(&mut state) {
-            if !retreat(instance, &mut choices, stuck) {
-                break;
-            }
-            continue;
-        }
-        place_waiting(&mut state, |_| true);
-        mend(&mut state);
-        if buy_guided {
-            buy_as_guided(&mut state, guide);
-        }
-        buy_greedily(&mut state, guide, out_of_time);
-        if !out_of_time() {
-            consolidate(&mut state, guide, out_of_time);
-        }
-        let homeless = state.waiting().into_iter().filter_map(|p| state.pods[p].group).collect();
-        if best.as_ref().is_none_or(|b| state.cost().total() < b.cost().total()) {
-            best = Some(state);
-        }
-        if out_of_time() || !retreat(instance, &mut choices, homeless) {
-            break;
-        }
-    }
-    best
-}
-
-/// Gives each of the groups the next smaller choice; `false` if none of them has one.
-fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: BTreeSet<usize>) -> bool {
-    let mut changed = false;
-    for group in groups {
-        let facts = &instance.groups[group];
-        let Some(template) = facts.template else { continue };
-        let load = |option: usize| {
-            let choice = &facts.options[option];
-            facts
-                .demand(template, choice.size)
-                .iter()
-                .map(|a| a.saturating_mul(i64::from(choice.replicas)))
-                .collect::<Vec<_>>()
-        };
-        let now = load(choices[group]);
-        let smaller = (0..facts.options.len()).filter(|option| {
-            let load = load(*option);
-            load != now && load.iter().zip(&now).all(|(a, b)| a <= b)
-        });
-        let next = smaller.min_by(|a, b| {
-            facts.options[*a].risk_cost_per_hour.total_cmp(&facts.options[*b].risk_cost_per_hour).then(a.cmp(b))
-        });
-        if let Some(next) = next {
-            choices[group] = next;
-            changed = true;
-        }
-    }
-    changed
-}
-
-/// Checks the candidates, cheapest first, and certifies the first that passes.
-fn finish(
-    instance: &Instance<'_>,
-    check: &dyn Fn(&Plan) -> CheckReport,
     problem: &Problem,
     proof: &Proof,
-    watch: &Watch<'_>,
-    still: &Occupancy<'_>,
-    candidates: Candidates<'_>,
+    watch: Watch<'_>,
+    incumbent: Incumbent<'_>,
 ) -> Plan {
-    let still_plan = plan_of(still);
-    let CheckReport { violations: broken_now, cost: cost_now } = check(&still_plan);
-    let now_feasible = broken_now.is_empty() && still.waiting().is_empty();
-    let mut chosen: Option<(Plan, CheckReport, Occupancy<'_>)> = None;
-    for (_, state) in candidates.states {
-        let plan = plan_of(&state);
-        let report = check(&plan);
-        let passes = report.violations.is_empty();
-        // Where nothing passes, the plan that breaks least is shown, and shown as infeasible.
-        if passes || chosen.as_ref().is_none_or(|(_, least, _)| report.violations.len() < least.violations.len()) {
-            chosen = Some((plan, report, state));
-        }
-        if passes {
-            break;
-        }
-    }
-    let (mut plan, CheckReport { violations, cost }, state) = chosen.unwrap_or_else(|| {
-        let report = CheckReport { violations: broken_now, cost: cost_now };
-        (still_plan, report, still.clone())
-    });
-    explain(&mut plan, &state);
+    let (cost_now, now_feasible) = incumbent.now;
+    let (mut plan, CheckReport { violations, cost }) = incumbent.into_plan();
     let unplaceable = proof.unplaceable;
     let without = |cost: CostParts| CostParts { unplaced: (cost.unplaced - unplaceable).max(0.0), ..cost };
     let (cost, cost_now) = (without(cost), without(cost_now));

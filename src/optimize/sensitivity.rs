@@ -73,7 +73,7 @@ mod tests {
     use crate::domain::problem::{Constraint, Quantity, Variable};
 
     fn effort() -> Effort {
-        Effort { time: Duration::from_secs(10), relative_gap: 0.0, seed: 1, threads: 1 }
+        Effort { time: Duration::from_secs(10), relative_gap: 0.0, most_nodes: 1000, seed: 1, threads: 1 }
     }
 
     fn row(rule: &str, terms: &[(usize, f64)], sense: Sense, right: f64) -> Constraint {

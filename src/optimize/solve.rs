@@ -14,8 +14,34 @@ use crate::domain::problem::{Problem, Sense};
 pub(super) struct Effort {
     pub(super) time: Duration,
     pub(super) relative_gap: f64,
+    /// Nodes of the search tree, so that equal inputs give equal answers where time does not end it.
+    pub(super) most_nodes: i32,
     pub(super) seed: u64,
     pub(super) threads: usize,
+}
+
+/// The program with some of its freedom taken away or given: what it finds is a plan of the whole one where nothing was
+/// given, and its bound is a bound of the whole one where nothing was taken.
+#[derive(Debug, Clone)]
+pub(super) struct Restriction {
+    /// Least and largest value of each variable.
+    pub(super) bounds: Vec<(f64, f64)>,
+    /// Whether each variable takes whole numbers only.
+    pub(super) whole: Vec<bool>,
+}
+
+impl Restriction {
+    /// The program as it is.
+    pub(super) fn none(problem: &Problem) -> Self {
+        Self {
+            bounds: problem.variables.iter().map(|v| (v.lower, v.upper)).collect(),
+            whole: problem.variables.iter().map(|v| v.integer).collect(),
+        }
+    }
+
+    fn relaxed(problem: &Problem) -> Self {
+        Self { whole: vec![false; problem.variables.len()], ..Self::none(problem) }
+    }
 }
 
 /// What became of it.
@@ -56,7 +82,9 @@ pub(super) fn relax(problem: &Problem, effort: Effort) -> Relaxation {
     if problem.variables.is_empty() {
         return nothing(Outcome::Finished);
     }
-    let Some(solved) = run(problem, effort, false, None) else { return nothing(Outcome::Failed) };
+    let Some(solved) = run(problem, &Restriction::relaxed(problem), effort, None) else {
+        return nothing(Outcome::Failed);
+    };
     let outcome = outcome_of(solved.status());
     let solution = solved.get_solution();
     if outcome == Outcome::Infeasible || solution.columns().len() != problem.variables.len() {
@@ -67,13 +95,14 @@ pub(super) fn relax(problem: &Problem, effort: Effort) -> Relaxation {
     Relaxation { outcome, values, row_prices }
 }
 
-/// Solves the integer program, from `start` (one value a variable, all of them) if given.
-pub(super) fn integer(problem: &Problem, effort: Effort, start: Option<&[f64]>) -> Whole {
+/// Solves the integer program as far as `restriction` leaves it open, from `start` (one value a variable, all of them) if
+/// given.
+pub(super) fn integer(problem: &Problem, restriction: &Restriction, effort: Effort, start: Option<&[f64]>) -> Whole {
     let nothing = Whole { values: None, bound: f64::NEG_INFINITY };
     if problem.variables.is_empty() {
         return Whole { values: Some(Vec::new()), bound: 0.0 };
     }
-    let Some(solved) = run(problem, effort, true, start) else { return nothing };
+    let Some(solved) = run(problem, restriction, effort, start) else { return nothing };
     if matches!(outcome_of(solved.status()), Outcome::Infeasible | Outcome::Failed) {
         return nothing;
     }
@@ -97,16 +126,22 @@ fn outcome_of(status: ::highs::HighsModelStatus) -> Outcome {
     }
 }
 
-fn run(problem: &Problem, effort: Effort, whole: bool, start: Option<&[f64]>) -> Option<::highs::SolvedModel> {
+fn run(
+    problem: &Problem,
+    restriction: &Restriction,
+    effort: Effort,
+    start: Option<&[f64]>,
+) -> Option<::highs::SolvedModel> {
     // HiGHS keeps one pool of threads a process and refuses another count later; 0 takes what is there.
     [i32::try_from(effort.threads).unwrap_or(0), 0].into_iter().find_map(|threads| {
-        let mut model = build(problem, whole).try_into_inner().ok()?;
+        let mut model = build(problem, restriction).try_into_inner().ok()?;
         model.make_quiet();
         let seed = (effort.seed % i32::MAX as u64) as i32;
         model.try_set_option("random_seed", seed).ok()?;
         model.try_set_option("threads", threads).ok()?;
         model.try_set_option("time_limit", effort.time.as_secs_f64()).ok()?;
         model.try_set_option("mip_rel_gap", effort.relative_gap).ok()?;
+        model.try_set_option("mip_max_nodes", effort.most_nodes).ok()?;
         if let Some(start) = start.filter(|values| values.len() == problem.variables.len()) {
             model.try_set_solution(Some(start), None, None, None).ok()?;
         }
@@ -114,14 +149,15 @@ fn run(problem: &Problem, effort: Effort, whole: bool, start: Option<&[f64]>) ->
     })
 }
 
-fn build(problem: &Problem, whole: bool) -> good_lp::solvers::highs::HighsProblem {
+fn build(problem: &Problem, restriction: &Restriction) -> good_lp::solvers::highs::HighsProblem {
     let mut variables = ProblemVariables::new();
     let columns: Vec<good_lp::Variable> = problem
         .variables
         .iter()
-        .map(|v| {
-            let definition = variable().min(v.lower).max(v.upper);
-            variables.add(if whole && v.integer { definition.integer() } else { definition })
+        .zip(restriction.bounds.iter().zip(&restriction.whole))
+        .map(|(_, ((lower, upper), whole))| {
+            let definition = variable().min(*lower).max(*upper);
+            variables.add(if *whole { definition.integer() } else { definition })
         })
         .collect();
     let sum = |terms: &mut dyn Iterator<Item = (usize, f64)>, length: usize| {
@@ -152,7 +188,7 @@ mod tests {
     use crate::domain::problem::{Constraint, Quantity, Variable};
 
     fn effort() -> Effort {
-        Effort { time: Duration::from_secs(10), relative_gap: 0.0, seed: 1, threads: 1 }
+        Effort { time: Duration::from_secs(10), relative_gap: 0.0, most_nodes: 1000, seed: 1, threads: 1 }
     }
 
     /// min 3x + 2y, x + y ≥ 4, x ≤ 3, x + 3y ≤ 9, x − y = 0.5 …, all rows of one optimum at (2.25, 1.75).
@@ -198,7 +234,7 @@ mod tests {
         let problem = sample();
         let relaxed = relax(&problem, effort());
         assert!((safe_bound(&problem, &relaxed.row_prices) - 10.5).abs() < 1e-6);
-        let whole = integer(&problem, effort(), None);
+        let whole = integer(&problem, &Restriction::none(&problem), effort(), None);
         assert!((whole.bound - 11.0).abs() < 1e-6);
         assert!((problem.cost_of(&whole.values.unwrap_or_default()) - 11.0).abs() < 1e-6);
     }
@@ -208,6 +244,6 @@ mod tests {
         let mut problem = sample();
         problem.constraints[0].right = 100.0;
         assert_eq!(relax(&problem, effort()).outcome, Outcome::Infeasible);
-        assert_eq!(integer(&problem, effort(), None).values, None);
+        assert_eq!(integer(&problem, &Restriction::none(&problem), effort(), None).values, None);
     }
 }
