@@ -8,6 +8,7 @@
 //! 5. [`certificate`]: what is proven.
 //!
 //! [`online`] stands apart: pods placed one by one as they come.
+//! [`patterns`] stands apart: exact packing into bins bought from nothing, with a bound of its own.
 //!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
 //! passes the check, so a deadline never leaves the caller without a plan.

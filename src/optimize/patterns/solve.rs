@@ -13,7 +13,7 @@ use super::relax::{Relaxed, relax};
 use super::repack::repack;
 use super::tight::without_waste;
 use super::volume::volume_bound;
-use super::whole::{Aim, whole};
+use super::whole::{Aim, Cover, whole};
 use super::{Packing, PackingProblem, Pattern, check};
 
 /// Random changes of the fill rules that are tried.
@@ -144,7 +144,7 @@ fn best_of_patterns(problem: &PackingProblem, relaxed: &Relaxed<'_>, best: &mut 
     let all = every(problem, &relaxed.worth, target);
     let patterns: Vec<&Pattern> = all.as_deref().unwrap_or(relaxed.master.patterns()).iter().collect();
     let start = all.is_none().then(|| best.packing.clone());
-    let Some(found) = whole(problem, &patterns, start.as_ref(), best.aim(watch)) else { return };
+    let Some(found) = whole(problem, &patterns, Cover::AtLeast, start.as_ref(), best.aim(watch)) else { return };
     best.offer(Stage::Whole, found.packing);
     if all.is_some() {
         // A cheaper packing is among them or there is none.

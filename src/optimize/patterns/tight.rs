@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::whole::{Aim, whole};
+use super::whole::{Aim, Cover, whole};
 use super::{Packing, PackingProblem, Pattern};
 
 /// Items in a bin.
@@ -33,7 +33,7 @@ pub(super) fn without_waste(problem: &PackingProblem, aim: Aim) -> Option<Packin
         search.fill(0, &kind.capacity, items);
         if items >= 3 && search.steps > 0 && !search.found.is_empty() {
             let patterns: Vec<&Pattern> = search.found.iter().collect();
-            let packing = whole(problem, &patterns, None, aim).and_then(|whole| whole.packing);
+            let packing = whole(problem, &patterns, Cover::Exactly, None, aim).and_then(|whole| whole.packing);
             if let Some(packing) = packing.filter(|packing| packing.cost(problem) <= aim.enough) {
                 return Some(packing);
             }

@@ -15,6 +15,15 @@ pub(super) struct Aim {
     pub(super) seed: u64,
 }
 
+/// How often the patterns have to hold each item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cover {
+    /// As often as there are items, or more, or it is left out at its price.
+    AtLeast,
+    /// Exactly as often as there are items: quicker, where patterns without waste leave no other way.
+    Exactly,
+}
+
 /// What became of it.
 #[derive(Debug, Clone)]
 pub(super) struct Whole {
@@ -28,16 +37,21 @@ pub(super) struct Whole {
 pub(super) fn whole(
     problem: &PackingProblem,
     patterns: &[&Pattern],
+    cover: Cover,
     start: Option<&Packing>,
     aim: Aim,
 ) -> Option<Whole> {
     let unit = unit(problem);
     let mut program = ColProblem::new();
-    let rows: Vec<Row> = problem.items.iter().map(|item| program.add_row(f64::from(item.count)..)).collect();
+    let counts = || problem.items.iter().map(|item| f64::from(item.count));
+    let rows: Vec<Row> = match cover {
+        Cover::AtLeast => counts().map(|count| program.add_row(count..)).collect(),
+        Cover::Exactly => counts().map(|count| program.add_row(count..=count)).collect(),
+    };
     let quota_rows: Vec<Option<Row>> =
         problem.bins.iter().map(|bin| bin.available.map(|most| program.add_row(..=f64::from(most)))).collect();
     for (item, row) in problem.items.iter().zip(&rows) {
-        let most = f64::from(item.count);
+        let most = if cover == Cover::AtLeast { f64::from(item.count) } else { 0.0 };
         program.add_integer_column(item.unplaced_price as f64 / unit, 0.0..=most, [(*row, 1.0)]);
     }
     for pattern in patterns {
