@@ -243,6 +243,58 @@ fn wide_long_compressed_and_parquet_tables_give_one_forecast() {
     assert_eq!(go("long.csv"), go("long.parquet"));
 }
 
+/// The sample cluster's plan under a ready-made policy, as a file in the folder.
+fn planned(folder: &tempfile::TempDir, policy: &str) -> String {
+    let file = format!("{policy}.json");
+    let output = plimsoll(folder)
+        .args(["plan", "--policy", policy, "--now", "2026-11-01T00:00:00Z", "--json", &file])
+        .arg("--cluster")
+        .arg(project("data/cluster.json"))
+        .arg("--catalog")
+        .arg(project("data/catalog.yaml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    file
+}
+
+fn compared(folder: &tempfile::TempDir, first: &str, second: &str) -> serde_json::Value {
+    let output = plimsoll(folder).args(["compare", first, second, "-o", "json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn plans_are_compared_part_by_part_and_a_plan_is_like_itself() {
+    let folder = folder();
+    let (web, cost) = (planned(&folder, "web"), planned(&folder, "cost-first"));
+    let same = compared(&folder, &web, &web);
+    for list in ["workloads", "nodes", "cautions"] {
+        assert_eq!(same[list], serde_json::json!([]), "{list}");
+    }
+    assert_eq!(same["placedElsewhere"], 0);
+
+    let forth = compared(&folder, &web, &cost);
+    let back = compared(&folder, &cost, &web);
+    assert_eq!(forth["cost"]["first"], back["cost"]["second"]);
+    assert_eq!(forth["placedElsewhere"], back["placedElsewhere"]);
+    assert!(forth["cautions"][0].as_str().unwrap().contains("different policies"), "{forth:#}");
+    let table = plimsoll(&folder).args(["compare", &web, &cost]).output().unwrap();
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("COST AN HOUR") && table.contains("no plan below"), "{table}");
+}
+
+#[test]
+fn a_comparison_with_what_is_no_plan_names_the_file() {
+    let folder = folder();
+    fs::write(folder.path().join("other.json"), "{}").unwrap();
+    let web = planned(&folder, "web");
+    let output = plimsoll(&folder).args(["compare", &web, "other.json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.starts_with("error: other.json"), "{message}");
+}
+
 /// Files in a folder, sorted, with their contents.
 fn contents(folder: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(folder.path())

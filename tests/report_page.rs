@@ -135,6 +135,9 @@ fn the_table_fits_eighty_columns() {
 
     2 pods fit nowhere:
       shop/Deployment/too-big ×2: 0/12 nodes are available: 12 Insufficient cpu.
+      Together quota/m5.xlarge/r1a/on-demand and targets.web.zoneLoss leave pods
+      without a node; without any one of them the others leave a way.
+      To let all in, loosen at least quota/m5.xlarge/r1a/on-demand by 2 (node).
 
     Forecasts of 25 series: 22 % less error than naive (median over backtests), p95
     held 94 % of the time.
@@ -179,7 +182,7 @@ fn a_workload_is_explained() {
       changes   wave 2: scale shop/checkout from 6 to 5
       changes   wave 2: resize shop/checkout: cpu 1 to 700m, memory 1Gi to 896Mi
       changes   wave 3: move shop/checkout-0 from node-03 to node-07
-      held by   targets.web.maxSpotShare: one spot node more would save about 0.11 an hour
+      held by   targets.web.maxSpotShare: one spot node more would save 0.11 an hour
     "#);
     let of_pod = explain(&document, Some("checkout-0")).expect("a pod stands for its workload");
     assert!(of_pod.starts_with("shop/checkout (Deployment)\n"));
@@ -202,7 +205,7 @@ fn the_plan_is_explained() {
     Gap 0.8 %: 0.3 % between the bound and the plan over pools, 0.5 % from placing on concrete nodes.
 
     What binds:
-      - targets.web.maxSpotShare: one spot node more would save about 0.11 an hour
+      - targets.web.maxSpotShare: one spot node more would save 0.11 an hour
       - memory: one GiB in pool m5.xlarge/r1a more would save about 0.0042 an hour
       - disruption.maxMoves: binds, but one move more would save nothing
 
@@ -212,8 +215,12 @@ fn the_plan_is_explained() {
     Pods that fit nowhere:
       - shop/Deployment/too-big ×2: 0/12 nodes are available: 12 Insufficient cpu. No offer has 96 cores.
 
+    What keeps them out:
+      - Together quota/m5.xlarge/r1a/on-demand and targets.web.zoneLoss leave pods without a node; without any one of them the others leave a way.
+      - To let all in, loosen at least quota/m5.xlarge/r1a/on-demand by 2 (node).
+
     Held back for a later plan:
-      - scale shop/mailer from 2 to 1, by targets.web.behavior.scaleDown
+      - scale shop/mailer from 2 to 1; first give mailer-1 the lowest deletion cost, by targets.web.behavior.scaleDown
 
     4 waves, 4 moves (budget 10), 1 change held back by limits.
     Forecasts of 25 series: 22 % less error than naive (median over backtests), p95 held 94 % of the time.

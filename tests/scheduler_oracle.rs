@@ -290,6 +290,112 @@ fn after(items: &[Value], plan: &Plan, catalog: &Catalog) -> (Vec<Value>, BTreeM
     (after, came)
 }
 
+/// Filters whose verdict about a pod depends on who came before it.
+const ORDERED: [&str; 2] = ["PodTopologySpread", "InterPodAffinity"];
+
+/// Orders tried before it is said that there is none.
+const ORDERS: u64 = 40;
+
+/// Whether the pods that come can do so one by one, each accepted by the scheduler when it comes. Filters that only ever
+/// reject more are left to the end.
+fn comes_in_some_order(oracle: &mut Oracle, after: &[Value], came: &BTreeMap<String, (String, bool)>) -> bool {
+    (0..ORDERS).any(|order| comes_in_order(oracle, after, came, order))
+}
+
+/// Whether they can in an order that prefers those that spread, and among them what the number says.
+fn comes_in_order(oracle: &mut Oracle, after: &[Value], came: &BTreeMap<String, (String, bool)>, order: u64) -> bool {
+    let full_name = |item: &Value| {
+        let text = |field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
+        format!("{}/{}", text("namespace"), text("name"))
+    };
+    let mut items = after.to_vec();
+    let comes = |item: &Value| item["kind"] == "Pod" && came.contains_key(&full_name(item));
+    for pod in items.iter_mut().filter(|item| comes(item)) {
+        pod["spec"].as_object_mut().expect("pods have a spec").remove("nodeName");
+    }
+    let shuffled = |name: &str| {
+        name.bytes().fold(order, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(17))
+    };
+    for _ in 0..came.len() {
+        let fits = |pod: &&PodAnswer| {
+            came.get(&pod.name).is_some_and(|(node, _)| {
+                pod.rejected.get(node).is_none_or(|rejection| !ORDERED.contains(&rejection.plugin.as_str()))
+            })
+        };
+        let answer = oracle.ask(&items, false);
+        let preferred = |pod: &PodAnswer| {
+            let item = items.iter().find(|item| item["kind"] == "Pod" && full_name(item) == pod.name);
+            let spreads = item.is_some_and(|item| item["spec"]["topologySpreadConstraints"].is_array());
+            (spreads, shuffled(&pod.name))
+        };
+        let Some(next) = answer.pods.iter().filter(fits).max_by_key(|pod| preferred(pod)) else { return false };
+        let pod = items.iter_mut().find(|item| item["kind"] == "Pod" && full_name(item) == next.name);
+        pod.expect("the pod was asked about")["spec"]["nodeName"] = json!(came[&next.name].0);
+    }
+    true
+}
+
+/// A pod of the mix that Karpenter's scheduling benchmark draws: plain, spread over zones, spread over hosts, together in
+/// a zone, or apart on hosts; selectors of spreads are drawn apart from the pods' own labels.
+fn mixed_pod(number: u64) -> Value {
+    let draw = |salt: u64, below: usize| {
+        let mixed = (4 * number + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed ^ (mixed >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 40) as usize % below
+    };
+    let letter = |salt: u64| ["a", "b", "c"][draw(salt, 3)];
+    let cpu = [100, 250, 500, 1000, 1500][draw(3, 5)];
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": "shop", "name": format!("pod-{number}"), "labels": {"my-label": letter(1)}},
+        "spec": {"containers": [{"name": "main", "image": "app",
+            "resources": {"requests": {"cpu": format!("{cpu}m"), "memory": "512Mi"}}}]}});
+    let spread = |key: &str| {
+        json!([{"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"my-label": letter(2)}}}])
+    };
+    let term = |labels: Value, key: &str| {
+        json!({"requiredDuringSchedulingIgnoredDuringExecution":
+            [{"labelSelector": {"matchLabels": labels}, "topologyKey": key}]})
+    };
+    match number % 5 {
+        1 => pod["spec"]["topologySpreadConstraints"] = spread(ZONE_LABEL),
+        2 => pod["spec"]["topologySpreadConstraints"] = spread(HOSTNAME_LABEL),
+        3 => {
+            let labels = json!({"my-affinity": letter(1)});
+            pod["metadata"]["labels"] = labels.clone();
+            pod["spec"]["affinity"]["podAffinity"] = term(labels, ZONE_LABEL);
+        }
+        4 => {
+            pod["metadata"]["labels"] = json!({"app": "nginx"});
+            pod["spec"]["affinity"]["podAntiAffinity"] = term(json!({"app": "nginx"}), HOSTNAME_LABEL);
+        }
+        _ => {}
+    }
+    pod
+}
+
+/// Spread over zones and hosts at once, from an empty cluster: nothing may be left, and each pod must have been accepted
+/// when it came.
+#[test]
+fn what_is_bought_from_nothing_can_come_pod_by_pod() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let mut catalog = offers();
+    for offer in &mut catalog.offers {
+        offer.quota = None;
+    }
+    let policy = policy::default_policy();
+    for first in [0, 1000] {
+        let items: Vec<Value> = (first..first + 60).map(mixed_pod).collect();
+        let snapshot = read(&items);
+        let plan =
+            optimize::plan(&snapshot, &catalog, &policy, &[], &StopRule::default(), &Stopped, &mut |_| ()).unwrap();
+        assert!(plan.certificate.feasible, "{:?}", plan.certificate.violations);
+        assert!(plan.unplaced.is_empty(), "{:?}", plan.unplaced);
+        let (after, came) = after(&items, &plan, &catalog);
+        assert_eq!(came.len(), 60);
+        assert!(comes_in_some_order(&mut oracle, &after, &came), "from {first}");
+    }
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "what was compared is shown")]
 fn every_pod_a_plan_places_fits_its_node() {
@@ -299,7 +405,7 @@ fn every_pod_a_plan_places_fits_its_node() {
     policy.disruption.max_moves = Amount::Percent(100);
     policy.disruption.max_drains = Amount::Percent(100);
     let stop = StopRule { gap: 0.05, ..StopRule::default() };
-    let (mut plans, mut replayed, mut moved, mut misfits) = (0, 0, 0, Vec::new());
+    let (mut plans, mut replayed, mut moved, mut in_order, mut misfits) = (0, 0, 0, 0, Vec::new());
     for seed in clusters() {
         let mut items = scheduler_oracle::cluster::objects(seed);
         items.retain(|item| item["metadata"]["deletionTimestamp"].is_null());
@@ -311,6 +417,7 @@ fn every_pod_a_plan_places_fits_its_node() {
         }
         plans += 1;
         let (after, came) = after(&items, &plan, &catalog);
+        let mut rejected = Vec::new();
         for pod in oracle.ask(&after, true).pods {
             let Some((node, moves)) = came.get(&pod.name) else { continue };
             // What a resize under way reserves is not what the pod asks for elsewhere.
@@ -327,10 +434,19 @@ fn every_pod_a_plan_places_fits_its_node() {
                 })
             };
             if let Some(rejection) = pod.rejected.get(node).filter(|rejection| !named(rejection)) {
-                misfits.push(format!("{seed} {} on {node}: {rejection:?}", pod.name));
+                rejected.push((rejection.plugin.clone(), format!("{seed} {} on {node}: {rejection:?}", pod.name)));
             }
         }
+        // What depends on who came first is judged when it comes.
+        let ordered = |(plugin, _): &(String, String)| ORDERED.contains(&plugin.as_str());
+        if rejected.iter().any(ordered) && comes_in_some_order(&mut oracle, &after, &came) {
+            in_order += 1;
+            rejected.retain(|rejection| !ordered(rejection));
+        }
+        misfits.extend(rejected.into_iter().map(|(_, text)| text));
     }
-    eprintln!("{plans} plans, {replayed} pods came to a node, {moved} from another");
+    eprintln!(
+        "{plans} plans, {in_order} of them replayed in order; {replayed} pods came to a node, {moved} from another"
+    );
     assert!(misfits.is_empty(), "{} misfits: {:#?}", misfits.len(), misfits.iter().take(20).collect::<Vec<_>>());
 }

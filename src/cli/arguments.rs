@@ -34,6 +34,8 @@ pub(super) enum Command {
     Policy(PolicyArguments),
     /// Explain a plan, or what it does with one workload
     Explain(ExplainArguments),
+    /// Compare two plans: cost and bound, what binds, workloads, nodes
+    Compare(CompareArguments),
     /// Write the sample cluster: a dump, metrics and a catalog
     Sample(SampleArguments),
     /// Print the completion script of a shell
@@ -269,6 +271,27 @@ pub(super) struct ExplainArguments {
     pub(super) plan: PathBuf,
     /// Workload: `namespace/name`, or the name alone where it is unique
     pub(super) workload: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArguments {
+    /// Plan as JSON, from `plimsoll plan -o json`
+    #[arg(value_name = "FIRST.json")]
+    pub(super) first: PathBuf,
+    /// The plan to hold against it
+    #[arg(value_name = "SECOND.json")]
+    pub(super) second: PathBuf,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = CompareFormat::Table)]
+    pub(super) output: CompareFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CompareFormat {
+    /// Both plans side by side
+    Table,
+    /// All of it
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod output;
 mod panic;
 mod progress;
 
+mod compare;
 mod completions;
 mod explain;
 mod forecast;
@@ -40,6 +41,7 @@ fn run(command: Command) -> ExitCode {
         Command::Series(a) => series::run(a),
         Command::Policy(a) => policy::run(&a),
         Command::Explain(a) => explain::run(&a),
+        Command::Compare(a) => compare::run(&a),
         Command::Sample(a) => sample::run(&a),
         Command::Completions(a) => completions::run(&a),
         Command::Man(a) => man::run(&a),

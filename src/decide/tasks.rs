@@ -279,15 +279,19 @@ impl Tasks {
         } else if limit.to < now {
             let pod = |r: &Removal| existing.get(&(r.namespace.clone(), r.pod.clone())).copied();
             let mut pods: Vec<PodIndex> = removals.filter_map(pod).collect();
-            // Of too many, those without a node go first: they serve nobody.
-            pods.sort_by_key(|&p| self.cluster.pods[p].node.is_some());
+            // Of too many, those go first that the controller takes first: without a node, or of the highest ordinal.
+            pods.sort_by_key(|&p| {
+                let pod = &self.cluster.pods[p];
+                (workload.id.pod_ordinal(&pod.name).map(std::cmp::Reverse), pod.node.is_some())
+            });
             pods.truncate((now - limit.to) as usize);
             self.shrinks.push(Shrink { workload: index, to: limit.to, seconds: limit.seconds, pods });
         }
     }
 
     fn defer_scale(&mut self, workload: &WorkloadId, from: u32, to: u32, rule: String) {
-        self.deferred.push(Deferred { action: Action::Scale { workload: workload.clone(), from, to }, rule });
+        let action = Action::Scale { workload: workload.clone(), from, to, going: Vec::new() };
+        self.deferred.push(Deferred { action, rule });
     }
 
     /// The action of a move.

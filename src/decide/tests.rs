@@ -6,7 +6,7 @@ mod replay;
 use crate::domain::resources::CPU;
 use crate::domain::rules::{HOSTNAME_LABEL, PodAffinityTerm};
 use crate::domain::snapshot::Amount;
-use crate::domain::steps::Steps;
+use crate::domain::steps::{Action, Steps};
 
 use case::*;
 
@@ -268,4 +268,27 @@ fn a_plan_about_another_cluster_does_nothing() {
     case.snapshot.nodes.clear();
     case.snapshot.pods.clear();
     assert_eq!(case.steps(), Steps::default());
+}
+
+#[test]
+fn pods_that_go_are_marked_where_the_controller_looks_at_marks_and_taken_by_ordinal_elsewhere() {
+    let mut case = Case::new(&["a"], &[("web", (3, 100), (1, 100))]);
+    for i in 0..3 {
+        case.pod("web", &format!("web-{i}"), "a", if i == 0 { "a" } else { "" });
+    }
+    let going = |case: &Case| {
+        let steps = case.steps();
+        let actions = steps.waves.into_iter().flat_map(|wave| wave.actions);
+        actions.filter_map(|action| if let Action::Scale { going, .. } = action { Some(going) } else { None }).collect()
+    };
+    let marked: Vec<Vec<String>> = going(&case);
+    assert_eq!(marked, [["web-1", "web-2"]]);
+    for id in [&mut case.snapshot.workloads[0].id, &mut case.plan.workloads[0].id] {
+        id.kind = "StatefulSet".into();
+    }
+    for removal in &mut case.plan.removals {
+        removal.workload = "StatefulSet/web".into();
+    }
+    let marked: Vec<Vec<String>> = going(&case);
+    assert_eq!(marked, [Vec::<String>::new()]);
 }

@@ -8,7 +8,7 @@ use crate::domain::{Policy, Resources, Snapshot};
 use super::budgets::Budgets;
 use super::cluster::{NodeIndex, Pod, PodIndex, growth, with_slot};
 use super::conflicts::Conflicts;
-use super::tasks::{Bind, Growth, Move, Resize, Tasks, leaves_with_node};
+use super::tasks::{Bind, Growth, Move, Resize, Shrink, Tasks, leaves_with_node};
 
 /// The rule behind what would have been possible in one wave more.
 const MAX_WAVES: &str = "disruption.maxWaves";
@@ -104,7 +104,7 @@ impl Schedule<'_> {
                 let to = from + binds.len() as u32;
                 self.replicas[growth.workload] = to;
                 let workload = self.snapshot.workloads[growth.workload].id.clone();
-                wave.actions.push(Action::Scale { workload, from, to });
+                wave.actions.push(Action::Scale { workload, from, to, going: Vec::new() });
                 wave.actions.append(&mut binds);
                 wave.at_least_s = wave.at_least_s.max(growth.seconds);
             }
@@ -140,7 +140,7 @@ impl Schedule<'_> {
             }
             let from = std::mem::replace(&mut self.replicas[shrink.workload], shrink.to);
             let workload = self.snapshot.workloads[shrink.workload].id.clone();
-            wave.actions.push(Action::Scale { workload, from, to: shrink.to });
+            wave.actions.push(Action::Scale { workload, from, to: shrink.to, going: self.going(&shrink) });
             wave.at_least_s = wave.at_least_s.max(shrink.seconds);
         }
         wave
@@ -159,6 +159,13 @@ impl Schedule<'_> {
             }
         }
         wave
+    }
+
+    /// Pods to mark before the workload shrinks, where its controller looks at the mark; others choose by ordinal.
+    fn going(&self, shrink: &Shrink) -> Vec<String> {
+        let kind = self.snapshot.workloads[shrink.workload].id.kind.as_str();
+        let pods = shrink.pods.iter().map(|&pod| self.tasks.cluster.pods[pod].name.clone());
+        if matches!(kind, "Deployment" | "ReplicaSet" | "ReplicationController") { pods.collect() } else { Vec::new() }
     }
 
     fn bind(&mut self, pod: PodIndex, node: NodeIndex) -> Action {
@@ -240,14 +247,16 @@ impl Schedule<'_> {
         for Growth { workload, pods, .. } in &tasks.growths {
             let from = self.replicas[*workload];
             let held = pods.iter().try_for_each(|&(pod, node)| self.check_room(pod, node));
-            defer(Action::Scale { workload: id(*workload), from, to: from + pods.len() as u32 }, held);
+            let to = from + pods.len() as u32;
+            defer(Action::Scale { workload: id(*workload), from, to, going: Vec::new() }, held);
         }
         for task in &tasks.moves {
             defer(tasks.move_action(task.pod, task.from, task.to), self.check_move(task));
         }
         for shrink in &tasks.shrinks {
             let from = self.replicas[shrink.workload];
-            defer(Action::Scale { workload: id(shrink.workload), from, to: shrink.to }, Ok(()));
+            let going = self.going(shrink);
+            defer(Action::Scale { workload: id(shrink.workload), from, to: shrink.to, going }, Ok(()));
         }
         for drain in &tasks.drains {
             let node = tasks.cluster.nodes[drain.node].name.clone();

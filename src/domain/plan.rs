@@ -28,6 +28,9 @@ pub struct Plan {
     pub pending: Vec<Unplaced>,
     /// Rules that bind, most valuable first.
     pub binding: Vec<Binding>,
+    /// Rules that together leave pods without a node; `None` where none were found.
+    #[serde(default)]
+    pub conflict: Option<Conflict>,
 }
 
 /// What is proven about a plan. Costs are those of the model: node prices, risk, moves and unplaced pods, an hour.
@@ -231,8 +234,35 @@ pub struct Unplaced {
 pub struct Binding {
     /// Name of the rule: a policy field, a budget, a quota, or a pool's resource.
     pub rule: String,
-    /// What one unit more would save an hour, estimated by the prices of the relaxation, ≥ 0.
+    /// What one unit more would save an hour in the relaxation, ≥ 0: by solving it again with that unit where
+    /// `confirmed`, else by its prices, which hold for small changes only.
     pub saves_per_hour: f64,
     /// What one unit is, e.g. `core in pool m5.xlarge/r1a`, `move`.
+    pub unit: String,
+    /// Whether the saving was found by solving again.
+    #[serde(default)]
+    pub confirmed: bool,
+}
+
+/// Rules that together leave pods without a node, whatever else is decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// The rules: a minimal set, so that without any one of them the others leave a way. Sorted.
+    pub rules: Vec<String>,
+    /// The least change of rules, one unit counting as much as another, without which no plan holds every pod: a change in
+    /// the relaxation, so whole pods on whole nodes may take more. Sorted by rule.
+    pub repair: Vec<Repair>,
+}
+
+/// How much more of a rule is needed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repair {
+    /// Name of the rule.
+    pub rule: String,
+    /// How many units more, a whole number above 0.
+    pub units: f64,
+    /// What one unit is.
     pub unit: String,
 }

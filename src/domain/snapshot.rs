@@ -20,6 +20,16 @@ pub struct WorkloadId {
     pub name: String,
 }
 
+impl WorkloadId {
+    /// The ordinal of a pod of a `StatefulSet` (`NAME-N`), which takes the highest away first when it shrinks; `None` of
+    /// other kinds, whose pods have none.
+    #[must_use]
+    pub fn pod_ordinal(&self, pod: &str) -> Option<u32> {
+        let ordinal = pod.strip_prefix(self.name.as_str())?.strip_prefix('-')?;
+        if self.kind == "StatefulSet" { ordinal.parse().ok() } else { None }
+    }
+}
+
 impl fmt::Display for WorkloadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -267,4 +277,18 @@ pub struct Autoscaler {
     pub min_replicas: u32,
     /// Upper bound.
     pub max_replicas: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pods_of_a_stateful_set_have_an_ordinal() {
+        let mut id = WorkloadId { namespace: "shop".into(), kind: "StatefulSet".into(), name: "db-0".into() };
+        assert_eq!(id.pod_ordinal("db-0-12"), Some(12));
+        assert_eq!([id.pod_ordinal("db-0"), id.pod_ordinal("db-0-x"), id.pod_ordinal("other-1")], [None; 3]);
+        id.kind = "ReplicaSet".into();
+        assert_eq!(id.pod_ordinal("db-0-12"), None);
+    }
 }

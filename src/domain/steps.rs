@@ -48,6 +48,10 @@ pub enum Action {
         from: u32,
         /// To.
         to: u32,
+        /// Pods that go, of a workload whose controller looks at `controller.kubernetes.io/pod-deletion-cost`: they are to
+        /// get the lowest cost before it shrinks, so that those go and not others. Empty where it grows.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        going: Vec<String>,
     },
     /// Change requests.
     #[serde(rename_all = "camelCase")]

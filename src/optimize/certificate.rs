@@ -99,7 +99,12 @@ pub(super) fn binding(problem: &Problem, row_prices: &[f64]) -> Vec<Binding> {
     }
     let mut binding: Vec<Binding> = rules
         .into_iter()
-        .map(|((rule, unit), saves_per_hour)| Binding { rule: rule.to_owned(), saves_per_hour, unit: unit.to_owned() })
+        .map(|((rule, unit), saves_per_hour)| Binding {
+            rule: rule.to_owned(),
+            saves_per_hour,
+            unit: unit.to_owned(),
+            confirmed: false,
+        })
         .collect();
     binding.sort_by(|a, b| b.saves_per_hour.total_cmp(&a.saves_per_hour).then_with(|| a.rule.cmp(&b.rule)));
     binding.truncate(BINDING_RULES);

@@ -10,8 +10,10 @@ mod after;
 mod budgets;
 mod cost;
 mod fit;
+mod order;
 mod policy;
 mod relations;
+mod spread;
 mod violation;
 
 use crate::domain::plan::{CostParts, Plan};

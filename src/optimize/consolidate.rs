@@ -2,12 +2,13 @@
 //! limits on change allow it.
 
 use super::instance::Standing;
-use super::occupancy::Occupancy;
+use super::occupancy::{Occupancy, Wish};
 use super::place::quota_left;
 use super::round::Guide;
 
 /// Empties and swaps nodes until nothing more is gained.
 pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_time: &dyn Fn() -> bool) {
+    let offers = by_price(occupancy);
     loop {
         let mut gained = false;
         for node in candidates(occupancy, guide) {
@@ -15,7 +16,8 @@ pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_t
                 return;
             }
             // An earlier drain may have used the last of the budget.
-            gained |= may_go(occupancy, node) && (empty(occupancy, node) || swap(occupancy, node, out_of_time));
+            gained |=
+                may_go(occupancy, node) && (empty(occupancy, node) || swap(occupancy, node, &offers, out_of_time));
         }
         if !gained {
             return;
@@ -56,37 +58,43 @@ fn saving(occupancy: &Occupancy<'_>, node: usize) -> f64 {
 /// Moves every pod of the node elsewhere and gives the node up, if that costs less.
 fn empty(occupancy: &mut Occupancy<'_>, node: usize) -> bool {
     let worth = saving(occupancy, node);
-    vacate(occupancy, node, worth, |n| n != node)
+    vacate(occupancy, node, worth, |state, wish| state.best_node(wish, |n| n != node))
+}
+
+/// Prototypes, the cheapest first.
+fn by_price(occupancy: &Occupancy<'_>) -> Vec<usize> {
+    let instance = occupancy.instance;
+    let price = |site: usize| instance.sites[site].price_per_hour;
+    let mut offers: Vec<usize> = (instance.standing..instance.sites.len()).collect();
+    offers.sort_by(|a, b| price(*a).total_cmp(&price(*b)).then(a.cmp(b)));
+    offers
 }
 
 /// Puts every pod of the node on a cheaper one bought for them, if that costs less.
-fn swap(occupancy: &mut Occupancy<'_>, node: usize, out_of_time: &dyn Fn() -> bool) -> bool {
+fn swap(occupancy: &mut Occupancy<'_>, node: usize, offers: &[usize], out_of_time: &dyn Fn() -> bool) -> bool {
     let instance = occupancy.instance;
     let worth = saving(occupancy, node);
     let change = instance.node_change_price();
-    let mut offers: Vec<usize> = (instance.standing..instance.sites.len())
-        .filter(|s| instance.sites[*s].price_per_hour + change < worth && quota_left(occupancy, *s))
-        .collect();
-    offers
-        .sort_by(|a, b| instance.sites[*a].price_per_hour.total_cmp(&instance.sites[*b].price_per_hour).then(a.cmp(b)));
     let mut needed = vec![0_i64; instance.resources.len()];
     for pod in placed_pods(occupancy, node) {
-        for (sum, amount) in needed.iter_mut().zip(&occupancy.pods[pod].demand) {
+        for (sum, amount) in needed.iter_mut().zip(occupancy.pods[pod].demand.iter()) {
             *sum += amount;
         }
     }
-    for site in offers {
-        if out_of_time() {
+    for &site in offers {
+        let facts = &instance.sites[site];
+        if facts.price_per_hour + change >= worth || out_of_time() {
             return false;
         }
-        let facts = &instance.sites[site];
         let room = facts.allocatable.iter().zip(&facts.daemon_demand).map(|(a, d)| a - d);
-        if needed.iter().zip(room).any(|(needed, room)| *needed > 0 && *needed > room) {
+        if needed.iter().zip(room).any(|(needed, room)| *needed > 0 && *needed > room) || !quota_left(occupancy, site) {
             continue;
         }
         let mark = occupancy.mark();
         let bought = occupancy.buy(site);
-        if vacate(occupancy, node, worth - facts.price_per_hour - change, |n| n == bought) {
+        if vacate(occupancy, node, worth - facts.price_per_hour - change, |state, wish| {
+            state.admits(wish, bought).then_some(bought)
+        }) {
             return true;
         }
         occupancy.roll_back(mark);
@@ -104,16 +112,23 @@ fn placed_pods(occupancy: &Occupancy<'_>, node: usize) -> Vec<usize> {
     pods
 }
 
-/// Moves every placed pod of the node to nodes that pass and gives the node up; takes it all back unless the moves cost
-/// less than `worth`.
-fn vacate(occupancy: &mut Occupancy<'_>, node: usize, worth: f64, passes: impl Fn(usize) -> bool) -> bool {
+/// Moves every placed pod of the node to where it is sent and gives the node up; takes it all back unless the moves cost
+/// less than `worth`, or if they leave a spread more uneven than it allows.
+fn vacate(
+    occupancy: &mut Occupancy<'_>,
+    node: usize,
+    worth: f64,
+    target: impl Fn(&Occupancy<'_>, &Wish) -> Option<usize>,
+) -> bool {
     let mark = occupancy.mark();
+    let pods = placed_pods(occupancy, node);
+    let skews = occupancy.skews(&pods);
     let mut left = worth;
-    for pod in placed_pods(occupancy, node) {
+    for &pod in &pods {
         let origin = occupancy.pods[pod].origin;
         occupancy.bind(pod, None);
-        let target = occupancy.wish(pod).and_then(|wish| occupancy.best_node(&wish, &passes));
-        let Some(target) = target else {
+        let found = occupancy.wish(pod).and_then(|wish| target(occupancy, &wish));
+        let Some(target) = found else {
             occupancy.roll_back(mark);
             return false;
         };
@@ -127,5 +142,9 @@ fn vacate(occupancy: &mut Occupancy<'_>, node: usize, worth: f64, passes: impl F
         }
     }
     occupancy.close(node);
+    if occupancy.spoils(&skews) {
+        occupancy.roll_back(mark);
+        return false;
+    }
     true
 }

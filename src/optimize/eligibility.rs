@@ -131,6 +131,9 @@ impl<'a> Cluster<'a> {
 /// What the nodes that stand say to a pod of this template asking for `requests`.
 #[must_use]
 pub fn why_not(cluster: &Cluster<'_>, template: &PodTemplate, requests: &Resources) -> Verdict {
+    if cluster.nodes.is_empty() {
+        return verdict(template, std::iter::empty());
+    }
     let question = Question::new(cluster, template, requests);
     verdict(template, cluster.nodes.iter().map(|node| question.asked_of(node, false)))
 }
@@ -156,6 +159,19 @@ pub fn why_not_there(
     requests: &Resources,
 ) -> Vec<Reason> {
     Question::new(cluster, template, requests).asked_of(node, false)
+}
+
+/// Whether neither the pod's own rules nor those of others look at which pods a node has.
+pub(super) fn minds_no_pod(cluster: &Cluster<'_>, template: &PodTemplate) -> bool {
+    let rules = &template.rules;
+    rules.pod_affinity.is_empty()
+        && rules.pod_anti_affinity.is_empty()
+        && rules.topology_spread.is_empty()
+        && rules.host_ports.is_empty()
+        && !cluster.templates.iter().any(|other| {
+            let terms = &other.rules.pod_anti_affinity;
+            terms.iter().any(|term| selects(term, &other.namespace, template, cluster.namespaces))
+        })
 }
 
 fn verdict(template: &PodTemplate, answers: impl Iterator<Item = Vec<Reason>>) -> Verdict {
@@ -318,7 +334,7 @@ impl<'a> Question<'a> {
         if !rules.volumes_can_be_made(&node.name, &node.labels) {
             reasons.push(Reason::VolumeToMake);
         }
-        if reasons.is_empty() && !rules.is_where_volumes_are(&node.labels) {
+        if reasons.is_empty() && !rules.volume_places.is_empty() && !rules.is_where_volumes_are(&node.labels) {
             reasons.push(Reason::VolumePlace);
         }
         reasons

@@ -65,6 +65,7 @@ pub(super) struct PodFacts {
 }
 
 /// A workload whose pods are placed.
+#[derive(Clone)]
 pub(super) struct Group<'a> {
     pub(super) id: &'a WorkloadId,
     pub(super) workload: Option<&'a Workload>,

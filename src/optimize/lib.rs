@@ -1,25 +1,36 @@
 //! `Problem` into `Plan`: an integer program for bounds and guidance, concrete placement for the plan itself, and an
 //! independent check of what comes out.
 //!
-//! 1. [`instance`], [`pools`]: pods of one template and nodes of one shape become classes.
+//! 1. [`instance`], [`pools`], [`coarse`]: pods of one template and nodes of one shape become classes.
 //! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
 //! 3. [`round`]: the program's numbers become choices and purchases.
-//! 4. [`start`], [`place`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
+//! 4. [`start`], [`place`], [`mend`], [`buy`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
 //! 5. [`certificate`]: what is proven.
+//!
+//! [`online`] stands apart: pods placed one by one as they come.
 //!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
 //! passes the check, so a deadline never leaves the caller without a plan.
 
 use plimsoll_domain as domain;
 
+mod buy;
 mod certificate;
 pub mod check;
+mod coarse;
+mod conflict;
 mod consolidate;
 pub mod eligibility;
+mod evenness;
+mod first_fit;
 mod instance;
+mod layout;
 mod limits;
+mod mend;
 mod model;
 mod occupancy;
+pub mod online;
+pub mod patterns;
 mod place;
 mod plan;
 mod pools;
@@ -28,6 +39,7 @@ mod relations;
 mod round;
 mod rules;
 mod search;
+mod sensitivity;
 mod shapes;
 mod sites;
 mod solve;
@@ -60,8 +72,8 @@ pub enum OptimizeError {
         value: String,
     },
     /// One-time prices must be spread over some time.
-    #[error("costs.amortiseHours is {value}: expected a finite number above 0")]
-    AmortiseHours {
+    #[error("costs.amortiseOver is {value}: expected a finite number of hours above 0")]
+    AmortiseOver {
         /// What it is.
         value: String,
     },
@@ -142,15 +154,15 @@ pub fn plan(
 fn validate(catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Result<(), OptimizeError> {
     let costs = &policy.costs;
     if !(costs.amortise_hours.is_finite() && costs.amortise_hours > 0.0) {
-        return Err(OptimizeError::AmortiseHours { value: costs.amortise_hours.to_string() });
+        return Err(OptimizeError::AmortiseOver { value: costs.amortise_hours.to_string() });
     }
     let policy_prices = [
         ("costs.movePerCore", costs.move_per_core),
         ("costs.nodeChange", costs.node_change),
         ("costs.unplacedPerHour", costs.unplaced_per_hour),
-        ("planning.estimatePerCoreHour", policy.planning.estimate_per_core_hour),
-        ("planning.estimatePerGibHour", policy.planning.estimate_per_gib_hour),
-        ("planning.estimatePerGpuHour", policy.planning.estimate_per_gpu_hour),
+        ("planning.estimatedPrices.perCoreHour", policy.planning.estimate_per_core_hour),
+        ("planning.estimatedPrices.perGibHour", policy.planning.estimate_per_gib_hour),
+        ("planning.estimatedPrices.perGpuHour", policy.planning.estimate_per_gpu_hour),
     ];
     let named = policy_prices.into_iter().map(|(name, price)| (name.to_owned(), price));
     let offers = catalog.offers.iter().map(|o| (format!("price of offer {}", o.name), o.price_per_hour));

@@ -2,26 +2,31 @@
 //!
 //! Every change is journalled, so that a trial can be taken back to a mark.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
+mod admission;
+mod fullness;
+mod spreads;
 
-use crate::domain::catalog::CapacityType;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::domain::plan::CostParts;
-use crate::domain::rules::HOSTNAME_LABEL;
 
 use super::instance::{Amounts, Instance, Standing};
-use super::relations::{IMPOSSIBLE, Relations, SpreadRule};
+use super::relations::Relations;
+pub(super) use admission::Wish;
+use fullness::Fullness;
+use spreads::Spreads;
 
 /// A pod, existing or to come.
 #[derive(Debug, Clone)]
 pub(super) struct PodState {
     /// Its index in the snapshot; `None` for pods to come.
     pub(super) existing: Option<usize>,
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) group: Option<usize>,
     pub(super) template: usize,
     pub(super) standing: Standing,
-    pub(super) demand: Amounts,
+    pub(super) demand: Arc<[i64]>,
     /// Node it has now.
     pub(super) origin: Option<usize>,
     pub(super) node: Option<usize>,
@@ -29,20 +34,27 @@ pub(super) struct PodState {
     pub(super) removed: bool,
 }
 
+impl PodState {
+    /// Whether it is on a node that it does not have yet.
+    fn has_come(&self) -> bool {
+        self.node.is_some() && self.node != self.origin
+    }
+}
+
 /// A node, standing or bought.
 #[derive(Debug, Clone)]
 pub(super) struct NodeState {
     /// Index of its site (the prototype's for bought ones).
     pub(super) site: usize,
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) bought: bool,
     /// Kept or added; closed nodes are removed or were never bought.
     pub(super) open: bool,
     pub(super) free: Amounts,
     /// Pods on it.
     pub(super) pods: Vec<usize>,
-    /// Domain by topology key; `None` where it has no such label.
-    domains: Vec<Option<usize>>,
+    /// Domain its host name is; `None` where it has none.
+    host: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +71,6 @@ pub(super) struct Occupancy<'a> {
     pub(super) relations: &'a Relations,
     /// Option each group takes.
     pub(super) choices: Vec<usize>,
-    /// Domains that could be bought count for spread as if they stood: buying there later then breaks no spread.
-    pub(super) foresees_domains: bool,
     pub(super) pods: Vec<PodState>,
     pub(super) nodes: Vec<NodeState>,
     /// Nodes bought by site, open ones.
@@ -70,42 +80,19 @@ pub(super) struct Occupancy<'a> {
     pub(super) moves: u32,
     budget_moves: Vec<u32>,
     group_moves: Vec<u32>,
-    domain_ids: Vec<BTreeMap<String, usize>>,
     /// Pods counted, by counter and domain.
     counts: Vec<Vec<u32>>,
     /// Pods that have the counter as anti-affinity, by counter and domain.
     owners: Vec<Vec<u32>>,
     totals: Vec<u32>,
+    spreads: Spreads,
     on_spot: Vec<u32>,
-    in_zone: Vec<BTreeMap<&'a str, u32>>,
+    /// Pods by group and zone.
+    in_zone: Vec<Vec<u32>>,
+    fullness: Fullness,
+    /// Bought nodes that were given up, by site, and how many of each site there ever were.
+    spare: BTreeMap<usize, (Vec<usize>, usize)>,
     journal: Vec<Change>,
-    /// Prototypes by domain of each key; none for host names.
-    buyable: Rc<Vec<BTreeMap<String, Vec<usize>>>>,
-    /// Weight of a free unit of each resource when nodes are compared.
-    weights: Vec<f64>,
-}
-
-/// What must be known of a pod once, before nodes are looked at.
-pub(super) struct Wish {
-    pod: usize,
-    /// Most pods a domain may have already, for each spread: `(counter, most)`.
-    spread: Vec<(usize, u32)>,
-    spot_full: bool,
-    zone_cap: Option<u32>,
-    moving: bool,
-}
-
-fn buyable(instance: &Instance<'_>, relations: &Relations) -> Vec<BTreeMap<String, Vec<usize>>> {
-    let by_domain = |key: &String| {
-        let mut domains: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for site in (instance.standing..instance.sites.len()).filter(|_| key != HOSTNAME_LABEL) {
-            if let Some(domain) = instance.sites[site].labels.get(key) {
-                domains.entry(domain.clone()).or_default().push(site);
-            }
-        }
-        domains
-    };
-    relations.keys.iter().map(by_domain).collect()
 }
 
 /// Whether a pod without a node is nothing to place: it is on its way out, or runs somewhere unknown.
@@ -113,62 +100,68 @@ fn settled(standing: Standing) -> bool {
     matches!(standing, Standing::Leaving | Standing::Elsewhere)
 }
 
+fn step(count: &mut u32, up: bool) {
+    *count = if up { *count + 1 } else { count.saturating_sub(1) };
+}
+
+fn step_at(counts: &mut Vec<u32>, domain: usize, up: bool) {
+    if counts.len() <= domain {
+        counts.resize(domain + 1, 0);
+    }
+    step(&mut counts[domain], up);
+}
+
 impl<'a> Occupancy<'a> {
     /// Standing nodes, without any pod.
     pub(super) fn empty(instance: &'a Instance<'a>, relations: &'a Relations, choices: Vec<usize>) -> Self {
-        let mut totals = vec![0.0; instance.resources.len()];
-        for site in &instance.sites {
-            for (total, amount) in totals.iter_mut().zip(&site.allocatable) {
-                *total += *amount as f64;
-            }
-        }
         let counters = relations.counters.len();
+        let groups = instance.groups.len();
         let mut occupancy = Self {
             instance,
             relations,
             choices,
-            foresees_domains: false,
             pods: Vec::with_capacity(instance.pods.len()),
             nodes: Vec::with_capacity(instance.standing),
             bought: BTreeMap::new(),
             drained: 0,
             moves: 0,
             budget_moves: vec![0; instance.limits.budgets.len()],
-            group_moves: vec![0; instance.groups.len()],
-            domain_ids: vec![BTreeMap::new(); relations.keys.len()],
+            group_moves: vec![0; groups],
             counts: vec![Vec::new(); counters],
             owners: vec![Vec::new(); counters],
             totals: vec![0; counters],
-            on_spot: vec![0; instance.groups.len()],
-            in_zone: vec![BTreeMap::new(); instance.groups.len()],
+            spreads: Spreads::new(relations),
+            on_spot: vec![0; groups],
+            in_zone: vec![vec![0; relations.layout.zones]; groups],
+            fullness: Fullness::new(&relations.layout),
+            spare: BTreeMap::new(),
             journal: Vec::new(),
-            buyable: Rc::new(buyable(instance, relations)),
-            weights: totals.iter().map(|total| if *total > 0.0 { 1.0 / total } else { 0.0 }).collect(),
         };
         for site in 0..instance.standing {
-            let name = instance.sites[site].name.clone();
-            occupancy.push_node(site, name, false);
+            let name = Arc::from(instance.sites[site].name.as_str());
+            let host = relations.layout.domains[site][relations.layout.host_key];
+            occupancy.push_node(site, name, host, false);
         }
         occupancy
     }
 
-    fn push_node(&mut self, site: usize, name: String, bought: bool) -> usize {
+    fn push_node(&mut self, site: usize, name: Arc<str>, host: Option<usize>, bought: bool) -> usize {
         let facts = &self.instance.sites[site];
-        let mut domains = Vec::with_capacity(self.relations.keys.len());
-        for (key, ids) in self.relations.keys.iter().zip(&mut self.domain_ids) {
-            let value = if bought && key == HOSTNAME_LABEL {
-                Some(name.as_str())
-            } else {
-                facts.labels.get(key).map(String::as_str)
-            };
-            domains.push(value.map(|value| {
-                let next = ids.len();
-                *ids.entry(value.to_owned()).or_insert(next)
-            }));
+        let free: Amounts = facts.allocatable.iter().zip(&facts.daemon_demand).map(|(a, d)| a - d).collect();
+        self.nodes.push(NodeState { site, name, bought, open: false, free, pods: Vec::new(), host });
+        let node = self.nodes.len() - 1;
+        if !bought {
+            self.nodes[node].open = true;
+            self.there(node, true);
         }
-        let free = facts.allocatable.iter().zip(&facts.daemon_demand).map(|(a, d)| a - d).collect();
-        self.nodes.push(NodeState { site, name, bought, open: true, free, pods: Vec::new(), domains });
-        self.nodes.len() - 1
+        node
+    }
+
+    /// The node joins what can be chosen among, or leaves it.
+    fn there(&mut self, node: usize, up: bool) {
+        let state = &self.nodes[node];
+        self.spreads.node(self.relations, state.site, state.host, up);
+        self.fullness.node(&self.relations.layout, node, state, up);
     }
 
     /// A mark to roll back to.
@@ -199,12 +192,14 @@ impl<'a> Occupancy<'a> {
 
     /// Buys a node of the prototype, reusing one bought and given up before.
     pub(super) fn buy(&mut self, site: usize) -> usize {
-        let spare = self.nodes.iter().position(|n| n.bought && !n.open && n.site == site && n.pods.is_empty());
+        let spare = self.spare.get_mut(&site).and_then(|(nodes, _)| nodes.pop());
         let node = spare.unwrap_or_else(|| {
-            let number = self.nodes.iter().filter(|n| n.bought && n.site == site).count() + 1;
-            let node = self.push_node(site, format!("{}-{number}", self.instance.sites[site].name), true);
-            self.nodes[node].open = false;
-            node
+            let (_, ever) = self.spare.entry(site).or_default();
+            *ever += 1;
+            let name = format!("{}-{ever}", self.instance.sites[site].name);
+            // Each bought node is a domain of its own among host names.
+            let host = self.relations.layout.domain_counts[self.relations.layout.host_key] + self.nodes.len();
+            self.push_node(site, Arc::from(name), Some(host), true)
         });
         self.journal.push(Change::Opened(node));
         self.set_open(node, true);
@@ -218,16 +213,22 @@ impl<'a> Occupancy<'a> {
     }
 
     fn set_open(&mut self, node: usize, open: bool) {
-        let state = &mut self.nodes[node];
-        if state.open == open {
+        if self.nodes[node].open == open {
             return;
         }
-        state.open = open;
-        if state.bought {
-            let count = self.bought.entry(state.site).or_insert(0);
-            *count = if open { *count + 1 } else { count.saturating_sub(1) };
-        } else {
+        self.nodes[node].open = open;
+        self.there(node, open);
+        let state = &self.nodes[node];
+        if !state.bought {
             self.drained = if open { self.drained.saturating_sub(1) } else { self.drained + 1 };
+            return;
+        }
+        step(self.bought.entry(state.site).or_insert(0), open);
+        let (spare, _) = self.spare.entry(state.site).or_default();
+        if open {
+            spare.retain(|other| *other != node);
+        } else {
+            spare.push(node);
         }
     }
 
@@ -241,49 +242,55 @@ impl<'a> Occupancy<'a> {
         }
     }
 
+    /// The pod comes to the node it has, or leaves it.
     fn count(&mut self, pod: usize, node: usize, up: bool) {
-        let step = |count: &mut u32| *count = if up { *count + 1 } else { count.saturating_sub(1) };
         let state = &self.pods[pod];
+        let layout = &self.relations.layout;
         let on = &mut self.nodes[node];
-        for (free, amount) in on.free.iter_mut().zip(&state.demand) {
+        if on.open {
+            self.fullness.node(layout, node, on, false);
+        }
+        for (free, amount) in on.free.iter_mut().zip(state.demand.iter()) {
             *free = if up { free.saturating_sub(*amount) } else { free.saturating_add(*amount) };
         }
         if up {
             on.pods.push(pod);
-        } else if let Some(position) = on.pods.iter().position(|p| *p == pod) {
+        } else if let Some(position) = on.pods.iter().rposition(|p| *p == pod) {
             on.pods.swap_remove(position);
         }
-        let at = |counts: &mut Vec<u32>, domain: usize| {
-            if counts.len() <= domain {
-                counts.resize(domain + 1, 0);
-            }
-            step(&mut counts[domain]);
+        if on.open {
+            self.fullness.node(layout, node, on, true);
+        }
+        let (site, host) = (on.site, on.host);
+        let domain = |counter: usize| match self.relations.counters[counter].key {
+            key if key == layout.host_key => host,
+            key => layout.domains[site][key],
         };
         for counter in self.relations.counted_by(state.template, state.group) {
-            if let Some(domain) = on.domains[self.relations.counters[counter].key] {
-                at(&mut self.counts[counter], domain);
+            if let Some(domain) = domain(counter) {
+                step_at(&mut self.counts[counter], domain, up);
             }
-            step(&mut self.totals[counter]);
+            step(&mut self.totals[counter], up);
         }
         if let Some(relations) = self.relations.templates.get(state.template) {
             for &counter in &relations.anti_affinity {
-                if let Some(domain) = on.domains[self.relations.counters[counter].key] {
-                    at(&mut self.owners[counter], domain);
+                if let Some(domain) = domain(counter) {
+                    step_at(&mut self.owners[counter], domain, up);
                 }
             }
         }
+        self.spreads.pod(self.relations, state, site, host, up);
         let Some(group) = state.group else { return };
-        let instance = self.instance;
-        let site = &instance.sites[on.site];
-        if site.capacity_type == CapacityType::Spot {
-            step(&mut self.on_spot[group]);
+        let class = &layout.classes[layout.class_of[site]];
+        if class.spot {
+            step(&mut self.on_spot[group], up);
         }
-        step(self.in_zone[group].entry(site.zone.as_str()).or_insert(0));
+        step(&mut self.in_zone[group][class.zone], up);
         if state.origin.is_some_and(|origin| origin != node) {
-            step(&mut self.moves);
-            step(&mut self.group_moves[group]);
+            step(&mut self.moves, up);
+            step(&mut self.group_moves[group], up);
             for &budget in self.instance.limits.budgets_of(state.template) {
-                step(&mut self.budget_moves[budget]);
+                step(&mut self.budget_moves[budget], up);
             }
         }
     }
@@ -299,149 +306,34 @@ impl<'a> Occupancy<'a> {
             && limits.budgets_of(state.template).iter().all(|b| self.budget_moves[*b] < limits.budgets[*b].moves)
     }
 
-    /// What must be known of a pod that has no node at the moment, before nodes are looked at.
-    pub(super) fn wish(&self, pod: usize) -> Option<Wish> {
-        let state = &self.pods[pod];
-        let moving = state.origin.is_some();
-        if moving && !self.may_move(pod) {
-            return None;
-        }
-        let own = self.relations.templates.get(state.template)?;
-        if own.affinity.contains(&IMPOSSIBLE) {
-            return None;
-        }
-        let group = state.group.map(|g| &self.instance.groups[g]);
-        let policy = state.group.and_then(|g| self.relations.group_spread[g].as_ref());
-        let spread = own.spread.iter().chain(policy).map(|rule| (rule.counter, self.most_in_domain(state, rule)));
-        let replicas = state.group.and_then(|g| self.choice(g)).map_or(0, |c| c.replicas);
-        let target = group.and_then(|g| g.target);
-        let most_spot = target.and_then(|t| t.max_spot_share).map(|share| (share * f64::from(replicas) + 1e-9) as u32);
-        let zone_cap =
-            target.and_then(|t| t.zone_loss).map(|kept| replicas.saturating_sub(kept.of_rounded_up(replicas)));
-        Some(Wish {
-            pod,
-            spread: spread.collect(),
-            spot_full: most_spot.is_some_and(|most| state.group.is_some_and(|g| self.on_spot[g] >= most)),
-            zone_cap,
-            moving,
-        })
-    }
-
     pub(super) fn choice(&self, group: usize) -> Option<&super::instance::Choice> {
         self.instance.groups[group].options.get(self.choices[group])
     }
 
-    /// Most counted pods a domain may have before this pod goes there: smallest count over the domains + skew − self.
-    fn most_in_domain(&self, state: &PodState, rule: &SpreadRule) -> u32 {
-        let instance = self.instance;
-        let key = self.relations.counters[rule.counter].key;
-        let counts = &self.counts[rule.counter];
-        let mut seen = vec![false; self.domain_ids[key].len()];
-        let (mut lowest, mut domains) = (u32::MAX, 0);
-        for node in self.nodes.iter().filter(|n| n.open) {
-            let Some(domain) = node.domains[key] else { continue };
-            if seen[domain] {
-                continue;
-            }
-            let site = &instance.sites[node.site];
-            let selected = !rule.honor_affinity || instance.shapes.selects(instance.snapshot, state.template, site);
-            let tolerated = !rule.honor_taints || instance.shapes.admits(instance.snapshot, state.template, site);
-            if selected && tolerated {
-                seen[domain] = true;
-                domains += 1;
-                lowest = lowest.min(counts.get(domain).copied().unwrap_or(0));
+    /// From here on spread is kept so that it also holds when all is done: domains that can be bought count from the
+    /// start, and no pod joins a domain that this would make too full for others.
+    pub(super) fn keep_even(&mut self, lasting: bool) {
+        self.spreads.keep_even(self.relations, lasting);
+    }
+
+    /// Aims at even counts for all that waits, so that nodes can be filled one domain after the other; `false` takes the
+    /// aim away.
+    pub(super) fn aim_even(&mut self, even: bool) {
+        let mut coming = vec![0_u32; self.relations.counters.len()];
+        if even {
+            for pod in self.waiting() {
+                let state = &self.pods[pod];
+                for counter in self.relations.counted_by(state.template, state.group) {
+                    coming[counter] += 1;
+                }
             }
         }
-        if self.foresees_domains && self.opens_domain(state, rule, &seen) {
-            lowest = 0;
-        }
-        if domains == 0 || rule.min_domains.is_some_and(|least| domains < least) {
-            lowest = 0;
-        }
-        let itself = self.relations.counted_by(state.template, state.group).any(|c| c == rule.counter);
-        (lowest + rule.max_skew).saturating_sub(u32::from(itself))
+        self.spreads.aim_even(self.relations, even, &coming);
     }
 
-    /// Whether the node has what the pod reserves, and its labels and taints let it on.
-    pub(super) fn has_room(&self, pod: usize, node: usize) -> bool {
-        let (state, on) = (&self.pods[pod], &self.nodes[node]);
-        let site = &self.instance.sites[on.site];
-        state.demand.iter().zip(&on.free).all(|(amount, free)| *amount <= 0 || amount <= free)
-            && self.instance.shapes.admits(self.instance.snapshot, state.template, site)
-    }
-
-    /// Whether a node the pod could go to can be bought in a domain that has none yet. Host names are left out: every
-    /// node is one.
-    fn opens_domain(&self, state: &PodState, rule: &SpreadRule, seen: &[bool]) -> bool {
-        let instance = self.instance;
-        let key = self.relations.counters[rule.counter].key;
-        self.buyable[key].iter().any(|(domain, sites)| {
-            let stands = self.domain_ids[key].get(domain).is_some_and(|id| seen[*id]);
-            let admits =
-                |site: &usize| instance.shapes.admits(instance.snapshot, state.template, &instance.sites[*site]);
-            !stands && sites.iter().any(admits)
-        })
-    }
-
-    /// Whether the pod may go to the node, every hard rule considered.
-    pub(super) fn admits(&self, wish: &Wish, node: usize) -> bool {
-        let state = &self.pods[wish.pod];
-        let on = &self.nodes[node];
-        let site = &self.instance.sites[on.site];
-        let home = wish.moving && state.origin == Some(node);
-        if !on.open || !(site.accepts_new || home) {
-            return false;
-        }
-        self.has_room(wish.pod, node)
-            && !(wish.spot_full && site.capacity_type == CapacityType::Spot)
-            && wish.zone_cap.is_none_or(|cap| {
-                state.group.is_none_or(|g| self.in_zone[g].get(site.zone.as_str()).is_none_or(|count| *count < cap))
-            })
-            && self.relations_admit(state, wish, on)
-    }
-
-    fn relations_admit(&self, state: &PodState, wish: &Wish, on: &NodeState) -> bool {
-        let own = &self.relations.templates[state.template];
-        let domain_of = |counter: usize| on.domains[self.relations.counters[counter].key];
-        let in_domain = |counts: &[Vec<u32>], counter: usize| {
-            domain_of(counter).and_then(|d| counts[counter].get(d)).copied().unwrap_or(0)
-        };
-        let ports_free = own.host_ports.is_empty()
-            || !on.pods.iter().any(|p| {
-                let theirs = &self.relations.templates[self.pods[*p].template].host_ports;
-                theirs.iter().any(|a| own.host_ports.iter().any(|b| a.conflicts_with(b)))
-            });
-        let no_relation_but_itself =
-            || own.affinity.iter().all(|c| self.totals[*c] == 0 && own.counted_by.binary_search(c).is_ok());
-        ports_free
-            && own.anti_affinity.iter().all(|c| in_domain(&self.counts, *c) == 0)
-            && own.counted_by.iter().all(|c| !self.relations.counters[*c].guarded || in_domain(&self.owners, *c) == 0)
-            && (own.affinity.iter().all(|c| in_domain(&self.counts, *c) > 0)
-                || (own.affinity.iter().all(|c| domain_of(*c).is_some()) && no_relation_but_itself()))
-            && wish
-                .spread
-                .iter()
-                .all(|(counter, most)| domain_of(*counter).is_some() && in_domain(&self.counts, *counter) <= *most)
-    }
-
-    /// The node that would be fullest with the pod on it, among those that pass; ties go to the first.
-    pub(super) fn best_node(&self, wish: &Wish, passes: impl Fn(usize) -> bool) -> Option<usize> {
-        let demand = &self.pods[wish.pod].demand;
-        let mut best: Option<(f64, usize)> = None;
-        for (index, node) in self.nodes.iter().enumerate() {
-            let rest = || -> f64 {
-                let left = node.free.iter().zip(demand).zip(&self.weights);
-                left.map(|((free, amount), weight)| (free - amount) as f64 * weight).sum()
-            };
-            if !node.open || !passes(index) {
-                continue;
-            }
-            let rest = rest();
-            if best.is_none_or(|(least, _)| rest < least) && self.admits(wish, index) {
-                best = Some((rest, index));
-            }
-        }
-        best.map(|(_, node)| node)
+    /// Whether spread is kept for when all is done.
+    pub(super) fn keeps_even(&self) -> bool {
+        self.spreads.lasting()
     }
 
     /// Whether the node takes more than it has, and more than it does now.
@@ -460,21 +352,14 @@ impl<'a> Occupancy<'a> {
             if on.pods.iter().any(grows) {
                 return true;
             }
-            let used_now: i64 = self
-                .pods
-                .iter()
-                .filter_map(|p| p.existing)
-                .map(|p| &self.instance.pods[p])
-                .filter(|p| p.node == Some(node))
-                .map(|p| p.demand[resource])
-                .sum();
+            let used_now = self.relations.layout.used_now.get(on.site).map_or(0, |used| used[resource]);
             *free < (site.allocatable[resource] - used_now).min(0)
         })
     }
 
     /// Largest share a demand takes of all there is: of the nodes that stand and one of each offer.
     pub(super) fn size_of(&self, demand: &[i64]) -> f64 {
-        demand.iter().zip(&self.weights).map(|(amount, weight)| *amount as f64 * weight).fold(0.0, f64::max)
+        self.relations.layout.share_of(demand)
     }
 
     /// Pods that are wanted and have no node.
@@ -508,7 +393,7 @@ impl<'a> Occupancy<'a> {
 
     /// Price an hour of moving the pod, by what it requests now.
     pub(super) fn move_price(&self, pod: &PodState) -> f64 {
-        let now = pod.existing.map(|p| &self.instance.pods[p].demand);
+        let now = pod.existing.map(|p| self.instance.pods[p].demand.as_slice());
         self.instance.move_price(now.unwrap_or(&pod.demand))
     }
 }

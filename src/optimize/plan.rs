@@ -15,28 +15,38 @@ use super::instance::{Amounts, Instance, Standing, dense_demand};
 use super::occupancy::Occupancy;
 use super::reasons::{Reasons, cluster_after, pending};
 
-/// The plan of a state, its certificate still to be filled in.
-pub(super) fn plan_of(occupancy: &Occupancy<'_>, reasons: &Reasons<'_>) -> Plan {
+/// The plan of a state, its certificate and what keeps pods out still to be filled in.
+pub(super) fn plan_of(occupancy: &Occupancy<'_>) -> Plan {
     let names = node_names(occupancy);
     let (placements, used) = placements(occupancy, &names);
     let moved = moves_by_workload(&placements);
-    let pending = pending(occupancy.instance.snapshot);
-    let mut unplaced = unplaced(occupancy, reasons);
-    for unplaced in &mut unplaced {
-        // What the scheduler says today comes first: the same words stand in the pod's own condition.
-        let today = pending.iter().find(|p| (&p.namespace, &p.workload) == (&unplaced.namespace, &unplaced.workload));
-        unplaced.reasons.splice(0..0, today.into_iter().flat_map(|p| p.reasons.iter().cloned()));
-        unplaced.reasons.dedup();
-    }
     Plan {
         certificate: unproven(),
         workloads: workloads(occupancy, &placements, &moved),
         nodes: nodes(occupancy, &names, &used),
         placements,
         removals: removals(occupancy),
-        unplaced,
-        pending,
+        unplaced: unplaced(occupancy, |_| Vec::new()),
+        pending: Vec::new(),
         binding: Vec::new(),
+        conflict: None,
+    }
+}
+
+/// Says of the plan of a state why pods wait today and why some have no node when it is done.
+pub(super) fn explain(plan: &mut Plan, occupancy: &Occupancy<'_>) {
+    plan.pending = pending(occupancy.instance.snapshot);
+    if plan.unplaced.is_empty() {
+        return;
+    }
+    let (reasons, cluster) = (Reasons::new(occupancy.instance), cluster_after(occupancy));
+    plan.unplaced = unplaced(occupancy, |pod| reasons.of(occupancy, &cluster, pod));
+    for unplaced in &mut plan.unplaced {
+        // What the scheduler says today comes first: the same words stand in the pod's own condition.
+        let same = |p: &&Unplaced| (&p.namespace, &p.workload) == (&unplaced.namespace, &unplaced.workload);
+        let today = plan.pending.iter().find(same);
+        unplaced.reasons.splice(0..0, today.into_iter().flat_map(|p| p.reasons.iter().cloned()));
+        unplaced.reasons.dedup();
     }
 }
 
@@ -66,7 +76,7 @@ fn node_names(occupancy: &Occupancy<'_>) -> Vec<String> {
     let mut names = Vec::with_capacity(occupancy.nodes.len());
     for node in &occupancy.nodes {
         if !node.bought || !node.open {
-            names.push(node.name.clone());
+            names.push(node.name.to_string());
             continue;
         }
         let number = numbers.entry(node.site).or_insert(0);
@@ -104,7 +114,7 @@ fn placements(occupancy: &Occupancy<'_>, names: &[String]) -> (Vec<Placement>, V
         let from = pod.origin.filter(|_| state == PlacementState::Move).map(|o| names[o].clone());
         placements.push(Placement {
             namespace,
-            pod: pod.name.clone(),
+            pod: pod.name.to_string(),
             workload,
             node: names[node].clone(),
             state,
@@ -265,14 +275,15 @@ fn removals(occupancy: &Occupancy<'_>) -> Vec<Removal> {
         .map(|pod| {
             let (namespace, workload) = owner(occupancy, pod.existing, pod.group);
             let node = pod.origin.map(|n| instance.sites[n].name.clone());
-            Removal { namespace, pod: pod.name.clone(), workload, node }
+            Removal { namespace, pod: pod.name.to_string(), workload, node }
         })
         .collect();
     removals.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
     removals
 }
 
-fn unplaced(occupancy: &Occupancy<'_>, reasons: &Reasons<'_>) -> Vec<Unplaced> {
+/// Pods without a node, by workload, with the reasons of one pod of each template.
+fn unplaced(occupancy: &Occupancy<'_>, reasons: impl Fn(usize) -> Vec<String>) -> Vec<Unplaced> {
     let mut kinds: BTreeMap<(String, String, usize), Vec<usize>> = BTreeMap::new();
     for pod in occupancy.waiting() {
         let state = &occupancy.pods[pod];
@@ -283,10 +294,8 @@ fn unplaced(occupancy: &Occupancy<'_>, reasons: &Reasons<'_>) -> Vec<Unplaced> {
         kinds.entry((namespace, workload, state.template)).or_default().push(pod);
     }
     let mut unplaced: Vec<Unplaced> = Vec::new();
-    let mut cluster = None;
     for ((namespace, workload, _), pods) in kinds {
-        let cluster = cluster.get_or_insert_with(|| cluster_after(occupancy));
-        let found = reasons.of(occupancy, cluster, pods[0]);
+        let found = reasons(pods[0]);
         match unplaced.last_mut().filter(|u| u.namespace == namespace && u.workload == workload) {
             Some(same) => {
                 same.count += pods.len() as u32;

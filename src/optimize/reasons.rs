@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::plan::Unplaced;
 use crate::domain::resources::{PODS, Resources};
-use crate::domain::snapshot::{Snapshot, WorkloadId};
+use crate::domain::snapshot::{PodTemplate, Snapshot, WorkloadId};
 
-use super::eligibility::{Cluster, NodeState, why_not, why_not_offered};
+use super::eligibility::{Cluster, NodeState, minds_no_pod, why_not, why_not_offered};
 use super::instance::Instance;
 use super::occupancy::Occupancy;
 
@@ -89,13 +89,23 @@ pub(super) fn pending(snapshot: &Snapshot) -> Vec<Unplaced> {
         return Vec::new();
     }
     let cluster = Cluster::now(snapshot);
+    // Templates that no other pod matters to and that ask for the same hear the same.
+    let mut heard: Vec<(&PodTemplate, String)> = Vec::new();
     let explained = waiting.into_iter().filter_map(|((id, template), count)| {
         let template = snapshot.templates.get(template)?;
+        let alone = minds_no_pod(&cluster, template);
+        let alike = |other: &PodTemplate| other.requests == template.requests && other.rules == template.rules;
+        let known = heard.iter().find(|(other, _)| alone && alike(other)).map(|(_, sentence)| sentence.clone());
+        let sentence = known.unwrap_or_else(|| {
+            let sentence = why_not(&cluster, template, &template.requests).sentence("nodes");
+            heard.extend(alone.then(|| (template, sentence.clone())));
+            sentence
+        });
         Some(Unplaced {
             namespace: id.namespace.clone(),
             workload: format!("{}/{}", id.kind, id.name),
             count,
-            reasons: vec![why_not(&cluster, template, &template.requests).sentence("nodes")],
+            reasons: vec![sentence],
         })
     });
     explained.collect()

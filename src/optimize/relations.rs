@@ -1,16 +1,18 @@
 //! Rules between pods, compiled: which pods count for which rule, by template, so that no selector is matched twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::rules::{HOSTNAME_LABEL, HostPort, LabelSelector, PodAffinityTerm};
 use crate::domain::snapshot::{PodTemplate, Snapshot};
 
+use super::evenness::View;
 use super::instance::{Group, Instance};
+use super::layout::Layout;
 
 /// A set of pods counted by domain of one topology key.
 #[derive(Debug, Clone)]
 pub(super) struct Counter {
-    /// Index into [`Relations::keys`].
+    /// Index into [`Layout::keys`].
     pub(super) key: usize,
     /// Whether some template has this as anti-affinity, so that its owners are counted too.
     pub(super) guarded: bool,
@@ -22,10 +24,18 @@ pub(super) struct SpreadRule {
     pub(super) counter: usize,
     pub(super) max_skew: u32,
     pub(super) min_domains: Option<u32>,
-    /// Only nodes the pod's own rules select are domains.
-    pub(super) honor_affinity: bool,
-    /// Only nodes whose taints it tolerates are domains.
-    pub(super) honor_taints: bool,
+    /// Index into [`Relations::evenness`].
+    pub(super) evenness: usize,
+}
+
+/// The pods of one counter over the domains of one view.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EvennessRule {
+    pub(super) counter: usize,
+    /// Index into [`Relations::views`].
+    pub(super) view: usize,
+    /// Least skew that any rule over them allows.
+    pub(super) max_skew: u32,
 }
 
 /// What one template's pods are bound by.
@@ -43,12 +53,17 @@ pub(super) struct TemplateRelations {
 
 /// All rules between pods.
 pub(super) struct Relations {
-    /// Topology keys.
-    pub(super) keys: Vec<String>,
+    pub(super) layout: Layout,
     pub(super) counters: Vec<Counter>,
     pub(super) templates: Vec<TemplateRelations>,
     /// The policy's spread for each group; its counter counts the group's pods.
     pub(super) group_spread: Vec<Option<SpreadRule>>,
+    pub(super) evenness: Vec<EvennessRule>,
+    /// Those of each counter.
+    pub(super) evenness_of_counter: Vec<Vec<usize>>,
+    pub(super) views: Vec<View>,
+    /// The evenness over each view.
+    pub(super) evenness_of_view: Vec<Vec<usize>>,
 }
 
 type CounterKey<'a> = (&'a str, Who<'a>);
@@ -110,6 +125,15 @@ impl Who<'_> {
     }
 }
 
+/// Whose view of the nodes a spread takes.
+struct Domains {
+    template: usize,
+    /// Only nodes the pod's own rules select are domains.
+    affinity: bool,
+    /// Only nodes whose taints it tolerates are domains.
+    taints: bool,
+}
+
 /// Domains are counted by key; a term that selects nothing cannot be met as affinity, which this marks.
 pub(super) const IMPOSSIBLE: usize = usize::MAX;
 
@@ -118,7 +142,8 @@ impl Relations {
         let snapshot = instance.snapshot;
         let mut builder = Builder::default();
         let mut templates: Vec<TemplateRelations> = Vec::with_capacity(snapshot.templates.len());
-        for template in &snapshot.templates {
+        let mut spreads: Vec<(SpreadRule, Domains)> = Vec::new();
+        for (index, template) in snapshot.templates.iter().enumerate() {
             let rules = &template.rules;
             let mut relations = TemplateRelations { host_ports: rules.host_ports.clone(), ..Default::default() };
             for term in &rules.pod_anti_affinity {
@@ -139,27 +164,31 @@ impl Relations {
                     counter: builder.counter((spread.topology_key.as_str(), who)),
                     max_skew: spread.max_skew.max(1) as u32,
                     min_domains: spread.min_domains.map(|n| n.max(1) as u32),
-                    honor_affinity: spread.honor_affinity,
-                    honor_taints: spread.honor_taints,
+                    evenness: spreads.len(),
                 });
+                let (affinity, taints) = (spread.honor_affinity, spread.honor_taints);
+                spreads.push((
+                    relations.spread[relations.spread.len() - 1],
+                    Domains { template: index, affinity, taints },
+                ));
             }
             templates.push(relations);
         }
-        let group_spread: Vec<Option<SpreadRule>> = instance
-            .groups
-            .iter()
-            .enumerate()
-            .map(|(index, group)| {
-                let spread = policy_spread(group)?;
-                Some(SpreadRule {
-                    counter: builder.counter((spread.topology_key.as_str(), Who::Group(index))),
-                    max_skew: spread.max_skew.max(1),
-                    min_domains: None,
-                    honor_affinity: true,
-                    honor_taints: true,
-                })
-            })
-            .collect();
+        let mut group_spread: Vec<Option<SpreadRule>> = Vec::with_capacity(instance.groups.len());
+        for (index, group) in instance.groups.iter().enumerate() {
+            let Some((spread, template)) = policy_spread(group).zip(group.template) else {
+                group_spread.push(None);
+                continue;
+            };
+            let rule = SpreadRule {
+                counter: builder.counter((spread.topology_key.as_str(), Who::Group(index))),
+                max_skew: spread.max_skew.max(1),
+                min_domains: None,
+                evenness: spreads.len(),
+            };
+            spreads.push((rule, Domains { template, affinity: true, taints: true }));
+            group_spread.push(Some(rule));
+        }
         let mut keys: Vec<String> = builder.order.iter().map(|(key, _)| (*key).to_owned()).collect();
         keys.push(HOSTNAME_LABEL.to_owned());
         keys.sort_unstable();
@@ -177,13 +206,119 @@ impl Relations {
         for (relations, template) in templates.iter_mut().zip(&snapshot.templates) {
             relations.counted_by = (0..builder.order.len()).filter(|c| builder.order[*c].1.counts(template)).collect();
         }
-        Self { keys, counters, templates, group_spread }
+        let layout = Layout::new(instance, keys);
+        let mut relations = Self {
+            layout,
+            evenness_of_counter: vec![Vec::new(); counters.len()],
+            counters,
+            templates,
+            group_spread,
+            evenness: Vec::new(),
+            views: Vec::new(),
+            evenness_of_view: Vec::new(),
+        };
+        relations.find_evenness(instance, &spreads);
+        relations
     }
 
-    /// Whether anything is spread over domains other than nodes.
+    /// Finds the distinct pairs of counter and view among the spreads, and points the rules to them.
+    fn find_evenness(&mut self, instance: &Instance<'_>, spreads: &[(SpreadRule, Domains)]) {
+        let mut views: BTreeMap<View, usize> = BTreeMap::new();
+        let mut pairs: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut found = Vec::with_capacity(spreads.len());
+        for (rule, domains) in spreads {
+            let next = views.len();
+            let view = self.view(instance, rule, domains);
+            let view = *views.entry(view).or_insert(next);
+            if view == self.evenness_of_view.len() {
+                self.evenness_of_view.push(Vec::new());
+            }
+            let evenness = *pairs.entry((rule.counter, view)).or_insert_with(|| {
+                self.evenness.push(EvennessRule { counter: rule.counter, view, max_skew: rule.max_skew });
+                let number = self.evenness.len() - 1;
+                self.evenness_of_counter[rule.counter].push(number);
+                self.evenness_of_view[view].push(number);
+                number
+            });
+            let least = &mut self.evenness[evenness].max_skew;
+            *least = rule.max_skew.min(*least);
+            found.push(evenness);
+        }
+        let mut in_order: Vec<(View, usize)> = views.into_iter().collect();
+        in_order.sort_by_key(|(_, number)| *number);
+        self.views = in_order.into_iter().map(|(view, _)| view).collect();
+        let rules = self.templates.iter_mut().flat_map(|t| &mut t.spread).chain(self.group_spread.iter_mut().flatten());
+        for rule in rules {
+            rule.evenness = found[rule.evenness];
+        }
+    }
+
+    /// Which nodes are domains for the rule, as kube-scheduler counts them: those that have every label the pod spreads
+    /// over and that the rule's policies do not leave out.
+    fn view(&self, instance: &Instance<'_>, rule: &SpreadRule, domains: &Domains) -> View {
+        let (key, template) = (self.counters[rule.counter].key, domains.template);
+        let keys: Vec<usize> =
+            self.templates[template].spread.iter().map(|r| self.counters[r.counter].key).chain([key]).collect();
+        let shapes = &instance.shapes;
+        let eligible: Vec<bool> = instance
+            .sites
+            .iter()
+            .zip(&self.layout.domains)
+            .map(|(site, of_site)| {
+                keys.iter().all(|key| of_site[*key].is_some())
+                    && (!domains.affinity || shapes.selects(instance.snapshot, template, site))
+                    && (!domains.taints || shapes.tolerates(template, site))
+            })
+            .collect();
+        let mut buyable = vec![false; self.layout.domain_counts[key]];
+        let mut buys_hosts = false;
+        for (number, site) in instance.sites.iter().enumerate().skip(instance.standing) {
+            if eligible[number] && site.quota != Some(0) && shapes.admits(instance.snapshot, template, site) {
+                if key == self.layout.host_key {
+                    buys_hosts = true;
+                } else if let Some(domain) = self.layout.domains[number][key] {
+                    buyable[domain] = true;
+                }
+            }
+        }
+        View { key, eligible, buyable, buys_hosts }
+    }
+
+    /// Counters by which pods of the template exclude their own kind on a host.
+    pub(super) fn exclusive_on_hosts(&self, template: usize) -> impl Iterator<Item = usize> {
+        self.templates.get(template).into_iter().flat_map(|own| {
+            let itself = |c: &&usize| own.counted_by.binary_search(c).is_ok();
+            let on_host = |c: &&usize| self.counters[**c].key == self.layout.host_key;
+            own.anti_affinity.iter().filter(on_host).filter(itself).copied()
+        })
+    }
+
+    /// Whether no two pods of the template may share a node.
+    pub(super) fn excludes_itself(&self, template: usize) -> bool {
+        self.templates.get(template).is_some_and(|own| !own.host_ports.is_empty())
+            || self.exclusive_on_hosts(template).next().is_some()
+    }
+
+    /// Forgets every spread, and all anti-affinity but that of these counters.
+    pub(super) fn keep_only(&mut self, guarded: &BTreeSet<usize>) {
+        for (number, counter) in self.counters.iter_mut().enumerate() {
+            counter.guarded &= guarded.contains(&number);
+        }
+        for template in &mut self.templates {
+            template.spread.clear();
+        }
+        self.group_spread.fill(None);
+    }
+
+    /// Whether a spread has domains that do not stand yet.
     pub(super) fn has_spread(&self) -> bool {
-        let rules = self.templates.iter().flat_map(|t| &t.spread).chain(self.group_spread.iter().flatten());
-        rules.into_iter().any(|rule| self.keys[self.counters[rule.counter].key] != HOSTNAME_LABEL)
+        self.views.iter().any(|view| view.buys_hosts || view.buyable.contains(&true))
+    }
+
+    /// Spreads that bind a pod of the template in the group: its own, then the policy's.
+    pub(super) fn spreads_of(&self, template: usize, group: Option<usize>) -> impl Iterator<Item = &SpreadRule> {
+        let policy = group.and_then(|g| self.group_spread.get(g)).and_then(Option::as_ref);
+        self.templates.get(template).into_iter().flat_map(|t| &t.spread).chain(policy)
     }
 
     /// Counters that count a pod of the template in the group.

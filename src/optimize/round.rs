@@ -76,6 +76,20 @@ impl Guide {
         guide
     }
 
+    /// The guide of a coarser instance, told to each of the groups it made one. What to buy where it does not tell.
+    pub(super) fn of_parts(self, instance: &Instance<'_>, group_of: &[usize]) -> Self {
+        let parts = group_of.iter().zip(&instance.groups).enumerate();
+        let mut guide = Self { promising: cheapest(instance), ..Self::default() };
+        for (group, (whole, facts)) in parts {
+            guide.choices.push(if facts.options.len() == 1 { 0 } else { self.choices[*whole] });
+            for size in 0..facts.sizes.len() {
+                let worth = self.worth.get(&(*whole, size)).copied().unwrap_or(0.0);
+                guide.worth.insert((group, size), worth);
+            }
+        }
+        guide
+    }
+
     /// What having the pod placed is worth an hour, as a measure of how hard it is to place.
     pub(super) fn worth(&self, occupancy: &Occupancy<'_>, pod: usize) -> f64 {
         let state = &occupancy.pods[pod];

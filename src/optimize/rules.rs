@@ -49,7 +49,7 @@ fn exclusions(model: &mut Model<'_>, relations: &Relations) {
             let of = &relations.templates[t];
             of.anti_affinity.contains(&counter) && of.counted_by.binary_search(&counter).is_ok()
         });
-        let key = relations.keys[facts.key].as_str();
+        let key = relations.layout.keys[facts.key].as_str();
         if key == HOSTNAME_LABEL {
             one_a_node(model, &members, &format!("exclusive/{counter}"));
             continue;
@@ -133,7 +133,7 @@ fn spreads(model: &mut Model<'_>, relations: &Relations) {
             let members = variants(model, counted);
             let all_bound = (0..relations.templates.len()).filter(|t| counted(*t)).all(bound);
             if all_bound && !members.is_empty() && done.insert((rule.counter, rule.max_skew)) {
-                let name = format!("spread/{}/{template}", relations.keys[relations.counters[rule.counter].key]);
+                let name = format!("spread/{}/{template}", relations.layout.keys[relations.counters[rule.counter].key]);
                 spread(model, relations, *rule, &members, &name, None);
             }
         }
@@ -156,7 +156,7 @@ fn spread(
     name: &str,
     policy: Option<&str>,
 ) {
-    let key = relations.keys[relations.counters[rule.counter].key].clone();
+    let key = relations.layout.keys[relations.counters[rule.counter].key].clone();
     if key == HOSTNAME_LABEL {
         return;
     }
@@ -166,7 +166,7 @@ fn spread(
         let labelled = |pool: usize, template: usize| {
             let labels = &model.instance.sites[model.pools[pool].site].labels;
             let spread = &relations.templates[template].spread;
-            spread.iter().all(|r| labels.contains_key(&relations.keys[relations.counters[r.counter].key]))
+            spread.iter().all(|r| labels.contains_key(&relations.layout.keys[relations.counters[r.counter].key]))
         };
         let eligible = || {
             pools.iter().filter(|p| !model.pools[**p].purchasable).filter(|p| {

@@ -1,5 +1,6 @@
 //! The stages in order, always with a plan in hand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::catalog::Catalog;
@@ -7,21 +8,26 @@ use crate::domain::clock::{Clock, StopRule};
 use crate::domain::menu::Menu;
 use crate::domain::plan::{CostParts, Plan, Stopped};
 use crate::domain::policy::Policy;
-use crate::domain::problem::Problem;
+use crate::domain::problem::{Problem, Quantity};
 use crate::domain::snapshot::Snapshot;
 
+use super::buy::{buy_as_guided, buy_greedily};
 use super::certificate;
 use super::check::{CheckReport, check};
+use super::coarse::coarser;
+use super::conflict::conflict;
 use super::consolidate::consolidate;
+use super::first_fit::first_fit;
 use super::instance::Instance;
+use super::mend::mend;
 use super::model;
 use super::occupancy::Occupancy;
-use super::place::{buy_as_guided, buy_greedily, place_waiting, relieve};
-use super::plan::{plan_of, unmodelled_rules};
+use super::place::{place_waiting, relieve};
+use super::plan::{explain, plan_of, unmodelled_rules};
 use super::pools::pools;
-use super::reasons::Reasons;
 use super::relations::Relations;
 use super::round::{Guide, unchanged};
+use super::sensitivity;
 use super::solve::{Effort, Outcome, integer, relax};
 use super::start::start;
 use super::{Progress, Stage};
@@ -33,7 +39,7 @@ const OPTIMAL_GAP: f64 = 1e-6;
 const MOST_INTEGERS: usize = 10_000;
 
 /// Share of the time that may go by before the relaxation is begun.
-const PLAIN_SHARE: f64 = 0.2;
+const PLAIN_SHARE: f64 = 0.4;
 
 /// Cost an hour below which one plan is not cheaper than another.
 const MEANINGFUL: f64 = 1e-9;
@@ -90,19 +96,33 @@ pub(super) fn search(
     progress(Progress { stage: Stage::Collapse, cost_per_hour: None, bound_per_hour: None });
     let instance = Instance::new(snapshot, catalog, policy, menus);
     let relations = Relations::new(&instance);
-    let pools = pools(&instance);
-    let problem = model::build(&instance, &pools, &relations);
+    let coarse = coarser(&instance, &relations);
+    let (seen, seen_relations) = coarse.as_ref().map_or((&instance, &relations), |c| (&c.instance, &c.relations));
+    let pools = pools(seen);
+    let mut problem = model::build(seen, &pools, seen_relations);
+    let read = |problem: &Problem, values: &[f64], prices: &[f64]| {
+        let guide = Guide::read(seen, &pools, problem, values, prices);
+        coarse.as_ref().map_or_else(|| guide.clone(), |c| guide.clone().of_parts(&instance, &c.group_of))
+    };
 
-    // First plans: nothing changed, then whatever waits placed and bought for without any guidance.
+    // First plans: nothing changed, then whatever waits placed first-fit, then bought for without any guidance.
     let still = start(&instance, &relations, &unchanged(&instance));
     let mut candidates = Candidates::new(still.clone());
-    let plain = Guide::read(&instance, &pools, &problem, &[], &[]);
+    if coarse.is_none() {
+        let mut first = still.clone();
+        first_fit(&mut first);
+        candidates.offer(Some(first));
+    }
+    let plain = read(&problem, &[], &[]);
     let out_of_time = || watch.out_of_time();
     let spread = instance.sites.len() > instance.standing && relations.has_spread();
     // The plain plan must not eat the time of the proof.
     let slice_over = || clock.elapsed() >= stop.time_limit.mul_f64(PLAIN_SHARE);
-    candidates.offer(placed(&instance, &relations, &plain, (false, spread), &slice_over));
-    if spread && !slice_over() {
+    let careful = placed(&instance, &relations, &plain, (false, spread), &slice_over);
+    let complete = careful.as_ref().is_some_and(|state| state.waiting().is_empty());
+    candidates.offer(careful);
+    // In a large cluster a second plan takes long, and where all pods have a node it is hardly ever cheaper.
+    if spread && !slice_over() && !(complete && coarse.is_some()) {
         candidates.offer(placed(&instance, &relations, &plain, (false, false), &slice_over));
     }
     let report = |stage, candidates: &Candidates<'_>, bound| Progress {
@@ -117,29 +137,35 @@ pub(super) fn search(
         bound: certificate::safe_bound(&problem, &relaxed.row_prices).max(0.0),
         pool_cost: None,
         row_prices: relaxed.row_prices.clone(),
-        unplaceable: certificate::unplaceable(&instance, &problem),
+        unplaceable: certificate::unplaceable(seen, &problem),
     };
     let done = |candidates: &Candidates<'_>, proof: &Proof| {
         let (cost, bound) = (candidates.best_cost() - proof.unplaceable, proof.bound - proof.unplaceable);
         watch.out_of_time() || certificate::gap(cost, bound) <= stop.gap
     };
-    if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
+    let finished = relaxed.outcome == Outcome::Finished;
+    if (finished || !candidates.is_complete()) && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
+        // Estimates must do where there are no prices; a plan that was cut short is worse than one made by them.
+        let guide = if finished { read(&problem, &relaxed.values, &relaxed.row_prices) } else { plain };
         candidates.offer(placed(&instance, &relations, &guide, (false, spread), &out_of_time));
-        if !done(&candidates, &proof) {
+        if finished && coarse.is_none() && !done(&candidates, &proof) {
             candidates.offer(placed(&instance, &relations, &guide, (true, spread), &out_of_time));
         }
     }
     let integers = problem.variables.iter().filter(|v| v.integer).count();
-    if relaxed.outcome == Outcome::Finished && integers <= MOST_INTEGERS && !done(&candidates, &proof) {
+    if relaxed.outcome == Outcome::Finished
+        && coarse.is_none()
+        && integers <= MOST_INTEGERS
+        && !done(&candidates, &proof)
+    {
         progress(report(Stage::Round, &candidates, Some(proof.bound)));
         let whole = integer(&problem, watch.effort(0.6), None);
         proof.bound = proof.bound.max(certificate::solver_bound(&problem, whole.bound));
         if let Some(values) = whole.values {
             proof.pool_cost = Some(problem.cost_of(&values));
             progress(report(Stage::Place, &candidates, Some(proof.bound)));
-            let guide = Guide::read(&instance, &pools, &problem, &values, &relaxed.row_prices);
+            let guide = read(&problem, &values, &relaxed.row_prices);
             for guided in [true, false] {
                 if !done(&candidates, &proof) {
                     candidates.offer(placed(&instance, &relations, &guide, (guided, spread), &out_of_time));
@@ -149,7 +175,7 @@ pub(super) fn search(
     }
     if relaxed.outcome == Outcome::Finished && !done(&candidates, &proof) {
         progress(report(Stage::Place, &candidates, Some(proof.bound)));
-        let guide = Guide::read(&instance, &pools, &problem, &relaxed.values, &relaxed.row_prices);
+        let guide = read(&problem, &relaxed.values, &relaxed.row_prices);
         let stop = || watch.out_of_time();
         vary_choices(&mut candidates, &instance, &guide, &stop, &|guide: &Guide| {
             placed(&instance, &relations, guide, (false, spread), &stop)
@@ -159,7 +185,33 @@ pub(super) fn search(
     let check = |plan: &Plan| check(snapshot, catalog, policy, menus, plan);
     let mut plan = finish(&instance, &check, &problem, &proof, &watch, &still, candidates);
     plan.certificate.prices = catalog.prices;
+    // Rows of a coarser program stand for many rules, which it cannot tell apart.
+    if relaxed.outcome == Outcome::Finished && coarse.is_none() {
+        // Explaining must not take longer than the time limit, nor eat the time of the search before it.
+        let effort = || watch.effort(0.5);
+        plan.conflict = conflict(&problem, &left_out(&problem, &relaxed.values), &effort);
+        let optimum = problem.cost_of(&relaxed.values);
+        sensitivity::confirm(&mut problem, optimum, &mut plan.binding, &effort);
+    }
     plan
+}
+
+/// Groups of which the relaxation leaves pods out although some node could hold one.
+fn left_out(problem: &Problem, values: &[f64]) -> BTreeSet<usize> {
+    let holdable: BTreeSet<usize> = problem
+        .variables
+        .iter()
+        .filter_map(|v| match v.quantity {
+            Quantity::Replicas { group, .. } if v.upper > 0.0 => Some(group),
+            _ => None,
+        })
+        .collect();
+    let out = problem.variables.iter().zip(values).filter(|(_, value)| **value > 1e-6);
+    out.filter_map(|(v, _)| match v.quantity {
+        Quantity::Unplaced { group, .. } if holdable.contains(&group) => Some(group),
+        _ => None,
+    })
+    .collect()
 }
 
 /// States worth checking, cheapest first; among equals the earlier.
@@ -183,6 +235,11 @@ impl<'a> Candidates<'a> {
     /// Option of each group in the cheapest state.
     fn best_choices(&self) -> Vec<usize> {
         self.states.first().map_or_else(Vec::new, |(_, state)| state.choices.clone())
+    }
+
+    /// Whether the cheapest state leaves no pod out.
+    fn is_complete(&self) -> bool {
+        self.states.first().is_some_and(|(_, state)| state.waiting().is_empty())
     }
 
     fn best_cost(&self) -> f64 {
@@ -236,7 +293,7 @@ fn placed<'a>(
     let mut best: Option<Occupancy<'a>> = None;
     for _ in 0..MOST_RETREATS {
         let mut state = start(instance, relations, &choices);
-        state.foresees_domains = foresees_domains;
+        state.keep_even(foresees_domains);
         if let Err(stuck) = relieve(&mut state) {
             if !retreat(instance, &mut choices, stuck) {
                 break;
@@ -244,6 +301,7 @@ fn placed<'a>(
             continue;
         }
         place_waiting(&mut state, |_| true);
+        mend(&mut state);
         if buy_guided {
             buy_as_guided(&mut state, guide);
         }
@@ -263,7 +321,7 @@ fn placed<'a>(
 }
 
 /// Gives each of the groups the next smaller choice; `false` if none of them has one.
-fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: std::collections::BTreeSet<usize>) -> bool {
+fn retreat(instance: &Instance<'_>, choices: &mut [usize], groups: BTreeSet<usize>) -> bool {
     let mut changed = false;
     for group in groups {
         let facts = &instance.groups[group];
@@ -302,25 +360,27 @@ fn finish(
     still: &Occupancy<'_>,
     candidates: Candidates<'_>,
 ) -> Plan {
-    let reasons = Reasons::new(instance);
-    let still_plan = plan_of(still, &reasons);
+    let still_plan = plan_of(still);
     let CheckReport { violations: broken_now, cost: cost_now } = check(&still_plan);
     let now_feasible = broken_now.is_empty() && still.waiting().is_empty();
-    let mut chosen: Option<(Plan, CheckReport)> = None;
+    let mut chosen: Option<(Plan, CheckReport, Occupancy<'_>)> = None;
     for (_, state) in candidates.states {
-        let plan = plan_of(&state, &reasons);
+        let plan = plan_of(&state);
         let report = check(&plan);
         let passes = report.violations.is_empty();
         // Where nothing passes, the plan that breaks least is shown, and shown as infeasible.
-        if passes || chosen.as_ref().is_none_or(|(_, least)| report.violations.len() < least.violations.len()) {
-            chosen = Some((plan, report));
+        if passes || chosen.as_ref().is_none_or(|(_, least, _)| report.violations.len() < least.violations.len()) {
+            chosen = Some((plan, report, state));
         }
         if passes {
             break;
         }
     }
-    let (mut plan, CheckReport { violations, cost }) =
-        chosen.unwrap_or((still_plan, CheckReport { violations: broken_now, cost: cost_now }));
+    let (mut plan, CheckReport { violations, cost }, state) = chosen.unwrap_or_else(|| {
+        let report = CheckReport { violations: broken_now, cost: cost_now };
+        (still_plan, report, still.clone())
+    });
+    explain(&mut plan, &state);
     let unplaceable = proof.unplaceable;
     let without = |cost: CostParts| CostParts { unplaced: (cost.unplaced - unplaceable).max(0.0), ..cost };
     let (cost, cost_now) = (without(cost), without(cost_now));

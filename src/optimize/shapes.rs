@@ -9,11 +9,14 @@ use crate::domain::snapshot::Snapshot;
 use super::sites::Site;
 
 /// Admission by shape of node.
+#[derive(Clone)]
 pub(super) struct Shapes {
     /// `admitted[template][shape]`.
     admitted: Vec<Vec<bool>>,
     /// `selected[template][shape]`: the same without taints.
     selected: Vec<Vec<bool>>,
+    /// `tolerated[template][shape]`: taints alone.
+    tolerated: Vec<Vec<bool>>,
     /// Templates that ask for nodes by name, so that shapes do not decide.
     names_nodes: Vec<bool>,
 }
@@ -42,6 +45,7 @@ impl Shapes {
         Self {
             admitted: over_shapes(&admits),
             selected: over_shapes(&|rules, site| rules.selects_node(&site.name, &site.labels)),
+            tolerated: over_shapes(&|rules, site| rules.untolerated(&site.taints).is_none()),
             names_nodes: snapshot.templates.iter().map(|t| names_nodes(&t.rules)).collect(),
         }
     }
@@ -52,6 +56,11 @@ impl Shapes {
             return admits(&snapshot.templates[template].rules, site);
         }
         self.admitted.get(template).and_then(|row| row.get(site.shape)).copied().unwrap_or(false)
+    }
+
+    /// Shapes that admit the template.
+    pub(super) fn admitted(&self, template: usize) -> &[bool] {
+        self.admitted.get(template).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the template asks for nodes by name.
@@ -65,6 +74,11 @@ impl Shapes {
             return snapshot.templates[template].rules.selects_node(&site.name, &site.labels);
         }
         self.selected.get(template).and_then(|row| row.get(site.shape)).copied().unwrap_or(false)
+    }
+
+    /// Whether the pod tolerates the site's taints, whatever its node rules.
+    pub(super) fn tolerates(&self, template: usize, site: &Site) -> bool {
+        self.tolerated.get(template).and_then(|row| row.get(site.shape)).copied().unwrap_or(false)
     }
 }
 

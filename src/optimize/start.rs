@@ -2,6 +2,7 @@
 //! come are waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::instance::{Instance, Standing};
 use super::occupancy::{Occupancy, PodState};
@@ -11,19 +12,22 @@ use super::relations::Relations;
 pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, choices: &[usize]) -> Occupancy<'a> {
     let mut occupancy = Occupancy::empty(instance, relations, choices.to_vec());
     let removed = removed_pods(instance, choices);
+    // Pods alike share what they ask for.
+    let mut demands: BTreeMap<(usize, usize), Arc<[i64]>> = BTreeMap::new();
     for (index, facts) in instance.pods.iter().enumerate() {
         let pod = &instance.snapshot.pods[index];
         let demand = facts.group.map_or_else(
-            || facts.demand.clone(),
+            || Arc::from(facts.demand.as_slice()),
             |g| {
                 let group = &instance.groups[g];
                 let size = group.options.get(choices[g]).map_or(0, |o| o.size);
-                group.demand(facts.template, size).to_vec()
+                let shared = demands.entry((g, facts.template));
+                Arc::clone(shared.or_insert_with(|| Arc::from(group.demand(facts.template, size))))
             },
         );
         occupancy.pods.push(PodState {
             existing: Some(index),
-            name: pod.name.clone(),
+            name: Arc::from(pod.name.as_str()),
             group: facts.group,
             template: facts.template,
             standing: facts.standing,
@@ -41,7 +45,8 @@ pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, ch
     occupancy
 }
 
-/// Which pods go where a workload shrinks: those without a node first, then unready ones, then the cheapest to delete,
+/// Which pods go where a workload shrinks: of a `StatefulSet` those of the highest ordinals, as its controller takes them;
+/// of others those without a node first, then unready ones, then the cheapest to delete,
 /// then from the zone that has most of them, then those on nodes with few pods, so that nodes empty; the youngest
 /// first among equals.
 fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
@@ -69,6 +74,7 @@ fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
                 let pod = &instance.snapshot.pods[*p];
                 let node = instance.pods[*p].node;
                 (
+                    std::cmp::Reverse(group.id.pod_ordinal(&pod.name)),
                     node.is_some(),
                     pod.ready,
                     pod.deletion_cost,
@@ -104,14 +110,15 @@ fn new_pods(occupancy: &mut Occupancy<'_>) {
         let free_names = (1..)
             .map(|number| format!("{}-new-{number}", group.id.name))
             .filter(|name| !names.contains(&(group.id.namespace.as_str(), name.as_str())));
+        let demand: Arc<[i64]> = Arc::from(group.demand(template, choice.size));
         for name in free_names.take(wanted) {
             occupancy.pods.push(PodState {
                 existing: None,
-                name,
+                name: Arc::from(name),
                 group: Some(index),
                 template,
                 standing: Standing::Waiting,
-                demand: group.demand(template, choice.size).to_vec(),
+                demand: Arc::clone(&demand),
                 origin: None,
                 node: None,
                 removed: false,

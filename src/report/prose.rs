@@ -6,7 +6,7 @@ use super::format::{
     signal_value, significant,
 };
 use crate::domain::menu::{Basis, DeclaredReason};
-use crate::domain::plan::{Binding, NodeState, Stopped};
+use crate::domain::plan::{Binding, Conflict, NodeState, Stopped};
 use crate::domain::{PriceSource, Signal};
 
 /// Why a workload got its number, e.g. `14:05 UTC peak 412 req/s (p95), 70 % safe load`. A time on another day than
@@ -209,11 +209,34 @@ pub fn binding(binding: &Binding) -> String {
     let rule = printable(&binding.rule);
     let unit = printable(&binding.unit);
     if binding.saves_per_hour > 0.0 {
-        format!("{rule}: one {unit} more would save about {} an hour", money(binding.saves_per_hour))
+        let about = if binding.confirmed { "" } else { "about " };
+        format!("{rule}: one {unit} more would save {about}{} an hour", money(binding.saves_per_hour))
     } else {
         format!("{rule}: binds, but one {unit} more would save nothing")
     }
 }
+
+/// What keeps pods from a node, and what would let them in.
+#[must_use]
+pub fn conflict(conflict: &Conflict) -> Vec<String> {
+    let rules: Vec<String> = conflict.rules.iter().map(|rule| printable(rule)).collect();
+    let repair = conflict.repair.iter();
+    let repair: Vec<String> =
+        repair.map(|r| format!("{} by {} ({})", printable(&r.rule), r.units, printable(&r.unit))).collect();
+    let cause = match rules.as_slice() {
+        [] => None,
+        [rule] => Some(format!("{rule} alone leaves pods without a node, whatever else is decided.")),
+        rules => Some(format!(
+            "Together {} leave pods without a node; without any one of them the others leave a way.",
+            rules.join(" and ")
+        )),
+    };
+    let remedy = (!repair.is_empty()).then(|| format!("To let all in, loosen at least {}.", repair.join(", ")));
+    cause.into_iter().chain(remedy).collect()
+}
+
+/// Pods named of those that go with a smaller workload.
+const GOING_SHOWN: usize = 5;
 
 /// A change as an order.
 #[must_use]
@@ -222,8 +245,14 @@ pub fn action(action: &ActionDocument) -> String {
     match action {
         ActionDocument::AddNode { node, offer, zone } if zone.is_empty() => format!("add {} ({})", p(node), p(offer)),
         ActionDocument::AddNode { node, offer, zone } => format!("add {} ({} in {})", p(node), p(offer), p(zone)),
-        ActionDocument::Scale { workload, from_replicas, to_replicas } => {
-            format!("scale {} from {from_replicas} to {to_replicas}", p(&workload.to_string()))
+        ActionDocument::Scale { workload, from_replicas, to_replicas, going } => {
+            let scale = format!("scale {} from {from_replicas} to {to_replicas}", p(&workload.to_string()));
+            let pods: Vec<String> = going.iter().take(GOING_SHOWN).map(|pod| p(pod)).collect();
+            match going.len() - pods.len() {
+                0 if pods.is_empty() => scale,
+                0 => format!("{scale}; first give {} the lowest deletion cost", pods.join(", ")),
+                more => format!("{scale}; first give {} and {more} more the lowest deletion cost", pods.join(", ")),
+            }
         }
         ActionDocument::Resize { workload, from_requests, to_requests } => {
             let names = from_requests.0.keys().chain(to_requests.0.keys());

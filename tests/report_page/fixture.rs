@@ -7,7 +7,8 @@ use plimsoll::domain::forecast::Trust;
 use plimsoll::domain::menu::{Basis, DeclaredReason};
 use plimsoll::domain::orchestration::{Elasticity, Orchestration};
 use plimsoll::domain::plan::{
-    Binding, CostParts, NodePlan, NodeState, Placement, PlacementState, Removal, Stopped, Unplaced, WorkloadPlan,
+    Binding, Conflict, CostParts, NodePlan, NodeState, Placement, PlacementState, Removal, Repair, Stopped, Unplaced,
+    WorkloadPlan,
 };
 use plimsoll::domain::policy::{
     Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Target, WorkloadSelector,
@@ -348,7 +349,12 @@ fn placements(workloads: &[WorkloadPlan], nodes: &[NodePlan]) -> Vec<Placement> 
 }
 
 fn steps(plan: &Plan) -> Steps {
-    let scale = |w: &WorkloadPlan| Action::Scale { workload: w.id.clone(), from: w.replicas_now, to: w.replicas };
+    let scale = |w: &WorkloadPlan| Action::Scale {
+        workload: w.id.clone(),
+        from: w.replicas_now,
+        to: w.replicas,
+        going: Vec::new(),
+    };
     let resize = |w: &WorkloadPlan| Action::Resize {
         workload: w.id.clone(),
         from: w.requests_now.clone(),
@@ -386,7 +392,7 @@ fn steps(plan: &Plan) -> Steps {
     Steps {
         waves: waves.into_iter().filter(|w| !w.actions.is_empty()).collect(),
         deferred: vec![Deferred {
-            action: Action::Scale { workload: id("mailer"), from: 2, to: 1 },
+            action: Action::Scale { workload: id("mailer"), from: 2, to: 1, going: vec!["mailer-1".into()] },
             rule: "targets.web.behavior.scaleDown".into(),
         }],
     }
@@ -491,10 +497,24 @@ pub(crate) fn shop() -> Run {
         }],
         pending: Vec::new(),
         binding: vec![
-            Binding { rule: "targets.web.maxSpotShare".into(), saves_per_hour: 0.11, unit: "spot node".into() },
-            Binding { rule: "memory".into(), saves_per_hour: 0.0042, unit: "GiB in pool m5.xlarge/r1a".into() },
-            Binding { rule: "disruption.maxMoves".into(), saves_per_hour: 0.0, unit: "move".into() },
+            Binding {
+                rule: "targets.web.maxSpotShare".into(),
+                saves_per_hour: 0.11,
+                unit: "spot node".into(),
+                confirmed: true,
+            },
+            Binding {
+                rule: "memory".into(),
+                saves_per_hour: 0.0042,
+                unit: "GiB in pool m5.xlarge/r1a".into(),
+                confirmed: false,
+            },
+            Binding { rule: "disruption.maxMoves".into(), saves_per_hour: 0.0, unit: "move".into(), confirmed: true },
         ],
+        conflict: Some(Conflict {
+            rules: vec!["quota/m5.xlarge/r1a/on-demand".into(), "targets.web.zoneLoss".into()],
+            repair: vec![Repair { rule: "quota/m5.xlarge/r1a/on-demand".into(), units: 2.0, unit: "node".into() }],
+        }),
     };
     Run {
         snapshot: snapshot(&plan),

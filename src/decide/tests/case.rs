@@ -75,6 +75,7 @@ impl Case {
                 unplaced: Vec::new(),
                 pending: Vec::new(),
                 binding: Vec::new(),
+                conflict: None,
             },
             policy: fixtures::policy(free_target()),
         };
@@ -216,7 +217,7 @@ impl Case {
 pub(super) fn short(action: &Action) -> String {
     match action {
         Action::AddNode { node, .. } => format!("add {node}"),
-        Action::Scale { workload, from, to } => format!("{} {from}→{to}", workload.name),
+        Action::Scale { workload, from, to, .. } => format!("{} {from}→{to}", workload.name),
         Action::Resize { workload, from, to } => {
             format!("{} {}m→{}m", workload.name, from.cpu_millis(), to.cpu_millis())
         }

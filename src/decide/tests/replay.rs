@@ -73,15 +73,15 @@ impl<'a> Replay<'a> {
                     Action::Cordon { node } => {
                         self.cordoned.insert(node.clone());
                     }
-                    Action::Scale { workload, from, to } => {
+                    Action::Scale { workload, from, to, going } => {
                         prop_assert_eq!(self.replicas.insert(workload.name.clone(), *to), Some(*from));
-                        let victims = self
-                            .case
-                            .plan
-                            .removals
-                            .iter()
-                            .filter(|r| r.workload.ends_with(&format!("/{}", workload.name)));
-                        leaving.extend(victims.filter(|_| to < from).map(|r| r.pod.clone()));
+                        let removals = self.case.plan.removals.iter();
+                        let victims = removals
+                            .filter(|r| to < from && r.workload.ends_with(&format!("/{}", workload.name)))
+                            .map(|r| r.pod.clone());
+                        let victims: BTreeSet<String> = victims.collect();
+                        prop_assert_eq!(going.iter().cloned().collect::<BTreeSet<String>>(), victims.clone());
+                        leaving.extend(victims);
                     }
                     Action::Resize { workload, to, .. } => {
                         let mut size = to.clone();

@@ -9,7 +9,7 @@ use crate::domain::catalog::CapacityType;
 use crate::domain::plan::{NodeState, PlacementState, Unplaced};
 use crate::domain::policy::Spread;
 use crate::domain::resources::PODS;
-use crate::domain::rules::{HOSTNAME_LABEL, HostPort, TaintEffect, TopologySpread, ZONE_LABEL};
+use crate::domain::rules::{HOSTNAME_LABEL, HostPort, TaintEffect, Toleration, TopologySpread, ZONE_LABEL};
 use crate::domain::snapshot::Amount;
 
 #[test]
@@ -452,4 +452,103 @@ fn pods_outside_the_snapshots_nodes_and_pods_that_leave_are_let_be() {
     assert_eq!(leaving.messages(), Vec::<String>::new(), "it need not be in the plan");
     leaving.plan.placements.push(placement("web-old", "Deployment/web", "a", PlacementState::Stay));
     assert_eq!(leaving.messages(), Vec::<String>::new(), "and may be");
+}
+
+/// A web pod comes to zone z1 and spreads over the pods of a batch workload, two of which are in z1 when all is done.
+fn spreading_over_others(others_stay: bool) -> Case {
+    let mut case = Case::growing();
+    case.web().rules.topology_spread.push(spread("batch"));
+    let number = case.snapshot.templates.len();
+    case.snapshot.templates.push(template("batch", 100));
+    let batch = workload("Deployment", "batch", number, 2);
+    case.plan.workloads.push(workload_plan(&batch, &Resources::of([("cpu", 100)])));
+    case.snapshot.workloads.push(batch);
+    for name in ["batch-0", "batch-1"] {
+        let (node, state) = if others_stay { (Some("a"), PlacementState::Stay) } else { (None, PlacementState::New) };
+        case.snapshot.pods.push(pod(name, "Deployment", "batch", number, node));
+        case.plan.placements.push(placement(name, "Deployment/batch", "a", state));
+    }
+    case
+}
+
+#[test]
+fn a_spread_is_judged_when_its_pod_comes_not_when_others_have_joined_it() {
+    assert_eq!(spreading_over_others(false).messages(), Vec::<String>::new(), "it may come before them");
+    assert_eq!(
+        spreading_over_others(true).messages(),
+        ["the pods of shop/web have a skew of 2 in topology.kubernetes.io/zone=z1, but 1 is allowed"],
+        "they are there already"
+    );
+}
+
+#[test]
+fn pods_that_want_their_like_near_begin_in_one_place_only() {
+    let mut case = Case::still();
+    case.web().rules.pod_affinity.push(term("web", HOSTNAME_LABEL));
+    for (pod, placement) in [(2, 2), (3, 3)] {
+        case.snapshot.pods[pod].node = None;
+        case.plan.placements[placement].state = PlacementState::New;
+    }
+    assert_eq!(
+        case.messages(),
+        ["a pod of shop/web in kubernetes.io/hostname=b lacks the pods it must be near"],
+        "whichever comes first, the other must follow it"
+    );
+}
+
+/// Plans the case, with nothing to choose but where pods run.
+fn planned(mut case: Case) -> crate::domain::plan::Plan {
+    use crate::domain::clock::{StopRule, Stopped};
+    case.target().scale_replicas = false;
+    case.target().resize_requests = false;
+    let Case { snapshot, catalog, policy, menus, .. } = case;
+    crate::plan(&snapshot, &catalog, &policy, &menus, &StopRule::default(), &Stopped, &mut |_| ())
+        .expect("sound prices")
+}
+
+#[test]
+fn what_is_broken_today_is_mended_inside_the_budgets() {
+    let on_spot = || {
+        let mut case = Case::still();
+        case.snapshot.nodes[0].capacity_type = CapacityType::Spot;
+        case.target().max_spot_share = Some(0.4);
+        case
+    };
+    let evicted = || {
+        let mut case = Case::still();
+        case.snapshot.nodes[0].taints.push(taint(TaintEffect::NoExecute));
+        let everything = Toleration { key: String::new(), exists: true, value: String::new(), effect: None };
+        case.snapshot.templates[AGENT].rules.tolerations.push(everything);
+        case
+    };
+    let crowded = || {
+        // Both in z1, and an empty node in z2 that has to stay.
+        let mut case = Case::still();
+        case.snapshot.nodes[1].labels.insert(ZONE_LABEL.to_owned(), "z1".to_owned());
+        case.snapshot.nodes[1].zone = "z1".to_owned();
+        case.snapshot.nodes.push(node("c", "z2"));
+        case.snapshot.nodes[2].do_not_disrupt = true;
+        case
+    };
+    let uneven = || {
+        let mut case = crowded();
+        case.target().spread = Some(Spread { topology_key: ZONE_LABEL.to_owned(), max_skew: 1 });
+        case
+    };
+    let in_one_zone = || {
+        let mut case = crowded();
+        case.target().zone_loss = Some(Amount::Count(1));
+        case
+    };
+    let cases: [(&str, &dyn Fn() -> Case); 4] =
+        [("spot share", &on_spot), ("NoExecute", &evicted), ("spread", &uneven), ("zone loss", &in_one_zone)];
+    for (name, case) in cases {
+        let plan = planned(case());
+        assert_eq!(plan.certificate.violations, Vec::<String>::new(), "{name}");
+        assert!(plan.placements.iter().any(|p| p.state == PlacementState::Move), "{name}: a pod has moved");
+        let mut still = case();
+        still.policy.disruption.max_moves = Amount::Count(0);
+        let plan = planned(still);
+        assert!(!plan.certificate.feasible && plan.certificate.violations.len() == 1, "{name}: {:?}", plan.certificate);
+    }
 }

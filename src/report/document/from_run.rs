@@ -27,6 +27,7 @@ pub(super) fn document(run: &Run) -> PlanDocument {
         unplaced: plan.unplaced.clone(),
         pending: plan.pending.clone(),
         binding: plan.binding.iter().map(binding).collect(),
+        conflict: plan.conflict.clone(),
         steps: StepsDocument::from(&run.steps),
         forecasts: run.forecasts.iter().map(ForecastDocument::from).collect(),
     }

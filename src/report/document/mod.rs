@@ -3,6 +3,7 @@
 //! Fields are camelCase and only ever added. Amounts are Kubernetes quantities (`300m`, `128Mi`), prices are a
 //! currency unit an hour, shares are 0..1, times RFC 3339 in UTC. What is not known is `null` or left out.
 
+mod compare;
 mod forecasts;
 mod from_run;
 mod parse;
@@ -11,11 +12,12 @@ mod steps;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::compare::{Comparison, NodeDifference, Pair, RuleDifference, WorkloadDifference};
 pub use self::forecasts::{ForecastDocument, PeakQuantile};
 pub use self::parse::parse;
 pub use self::quantities::Quantities;
 pub use self::steps::{ActionDocument, DeferredDocument, StepsDocument, WaveDocument};
-use crate::domain::plan::{Binding, CostParts, NodeState, Placement, Removal, Stopped, Unplaced};
+use crate::domain::plan::{Binding, Conflict, CostParts, NodeState, Placement, Removal, Stopped, Unplaced};
 use crate::domain::{CapacityType, PriceSource, Run};
 
 /// The `apiVersion` of every document.
@@ -59,6 +61,9 @@ pub struct PlanDocument {
     /// Rules that bind, most valuable first.
     #[serde(default)]
     pub binding: Vec<Binding>,
+    /// Rules that together leave pods without a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<Conflict>,
     /// The way there.
     #[serde(default)]
     pub steps: StepsDocument,

@@ -58,6 +58,9 @@ pub enum ActionDocument {
         from_replicas: u32,
         /// To.
         to_replicas: u32,
+        /// Pods that go: they get the lowest `controller.kubernetes.io/pod-deletion-cost` first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        going: Vec<String>,
     },
     /// Change requests.
     Resize {
@@ -104,7 +107,9 @@ impl From<&Action> for ActionDocument {
     fn from(action: &Action) -> Self {
         match action.clone() {
             Action::AddNode { node, offer, zone } => Self::AddNode { node, offer, zone },
-            Action::Scale { workload, from, to } => Self::Scale { workload, from_replicas: from, to_replicas: to },
+            Action::Scale { workload, from, to, going } => {
+                Self::Scale { workload, from_replicas: from, to_replicas: to, going }
+            }
             Action::Resize { workload, from, to } => {
                 Self::Resize { workload, from_requests: (&from).into(), to_requests: (&to).into() }
             }

@@ -97,6 +97,7 @@ fn explain_plan(document: &PlanDocument) -> String {
             format!("{}/{} ×{}: {}", printable(&u.namespace), printable(&u.workload), u.count, reasons.join(" "))
         }),
     );
+    list(&mut out, "What keeps them out", document.conflict.iter().flat_map(prose::conflict));
     list(
         &mut out,
         "Held back for a later plan",

@@ -1,11 +1,13 @@
 //! A plan on a terminal: what changes and what it is worth, then why to believe it, then the detail.
 
+mod compare;
 mod explain;
 mod forecast_table;
 mod near;
 mod plan_table;
 mod table;
 
+pub use self::compare::comparison;
 pub use self::explain::{ExplainError, explain};
 pub use self::forecast_table::forecast_table;
 pub use self::plan_table::plan_table;

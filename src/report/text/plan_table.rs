@@ -263,7 +263,10 @@ fn unplaced(document: &PlanDocument, width: usize, style: Style, wide: bool) -> 
     let pods = document.unplaced_pods();
     let verb = if pods == 1 { "fits" } else { "fit" };
     let title = style.alarm(&format!("{} {verb} nowhere:", counted(pods, "pod")));
-    explained(&title, &document.unplaced.iter().collect::<Vec<_>>(), width, style, wide)
+    let mut out = explained(&title, &document.unplaced.iter().collect::<Vec<_>>(), width, style, wide);
+    let sentences = document.conflict.iter().flat_map(prose::conflict);
+    out.extend(sentences.flat_map(|sentence| wrapped(&sentence, width - 2)).map(|line| format!("  {line}")));
+    out
 }
 
 /// Workloads with their reasons under a title; nothing where there is none.

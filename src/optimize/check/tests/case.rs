@@ -249,6 +249,7 @@ impl Case {
             unplaced: Vec::new(),
             pending: Vec::new(),
             binding: Vec::new(),
+            conflict: None,
         };
         let offer = NodeOffer {
             name: "m5".to_owned(),

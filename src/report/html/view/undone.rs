@@ -46,6 +46,7 @@ impl Undone {
             .iter()
             .map(|p| printable(&format!("{}/{} ×{}: {}", p.namespace, p.workload, p.count, p.reasons.join(" "))));
         let lists = [
+            ("What keeps pods out", document.conflict.iter().flat_map(prose::conflict).collect()),
             ("Pods without a node now, as the cluster stands", pending.collect()),
             (
                 "Held back for a later plan",
