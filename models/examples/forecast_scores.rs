@@ -414,7 +414,8 @@ fn report(scores: &[Score], arguments: &Arguments) {
     if arguments.verbose {
         for (i, s) in scores.iter().enumerate() {
             println!(
-                "{i:4} error/naive {:.3} error/last {:.3} loss {:.3} p90 {:.3} p95 {:.3} p99 {:.3}",
+                "{i:4} mase {:.3} error/naive {:.3} error/last {:.3} loss {:.3} p90 {:.3} p95 {:.3} p99 {:.3}",
+                s.mase / s.count,
                 s.error / s.naive_error,
                 s.error / s.last_error,
                 s.loss / s.naive_loss,
