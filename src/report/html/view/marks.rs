@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::Forecast;
+use crate::domain::forecast::{Mark, MarkKind};
 use crate::format::counted;
 use crate::html::chart::fan::mark_class;
 use crate::marks;
@@ -28,10 +29,20 @@ struct Row {
 }
 
 impl MarksView {
-    /// `None` where there is nothing to say.
+    /// All of a forecast's marks; `None` where there is nothing to say.
     pub(super) fn of(forecast: &Forecast) -> Option<Self> {
-        let rest = forecast.marks.len().saturating_sub(ROWS);
-        let rows: Vec<Row> = forecast.marks[rest..]
+        Self::with(forecast, |_| true)
+    }
+
+    /// Without the dates of known events, where several charts of a workload would repeat them.
+    pub(super) fn of_anomalies(forecast: &Forecast) -> Option<Self> {
+        Self::with(forecast, |kind| !matches!(kind, MarkKind::Event(_)))
+    }
+
+    fn with(forecast: &Forecast, is_shown: impl Fn(&MarkKind) -> bool) -> Option<Self> {
+        let shown: Vec<&Mark> = forecast.marks.iter().filter(|mark| is_shown(&mark.kind)).collect();
+        let rest = shown.len().saturating_sub(ROWS);
+        let rows: Vec<Row> = shown[rest..]
             .iter()
             .map(|mark| {
                 let (from, to) = marks::span(mark, forecast.step_ms);

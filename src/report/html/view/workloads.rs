@@ -220,7 +220,7 @@ fn chart(run: &Run, plan: &WorkloadPlan, forecast: &Forecast) -> Option<ChartVie
         finding: tied(&fan::finding(signal, forecast, fan.proposed.as_ref())),
         unit: [unit(signal).to_owned(), record(forecast)].join("; "),
         chart: fan::draw(&fan)?,
-        marks: MarksView::of(forecast),
+        marks: MarksView::of_anomalies(forecast),
     })
 }
 
