@@ -149,6 +149,8 @@ struct Held {
     /// Geometric mean of the mean absolute error over that of the seasonal naive forecast and of the last value.
     against_seasonal: f64,
     against_last: f64,
+    /// Mean logarithm of our error over that of whichever of both did better, and its standard error over the windows.
+    over_better: (f64, f64),
 }
 
 /// Forecasts `rows` from `moments` moments, a day and a quarter apart, and holds each against what followed.
@@ -177,13 +179,23 @@ fn held_out(rows: &[Vec<f64>], step_ms: i64, day: usize, horizon: usize, lead: u
         }
         peaks.push(peak_coverage(&forecasts, &truths)[1]);
     }
-    let geometric = |values: Vec<f64>| mean(values.iter().map(|v| v.ln())).exp();
+    let logs = |of: fn(&(f64, f64)) -> f64| ratios.iter().map(|ratio| of(ratio).ln()).collect::<Vec<f64>>();
+    let (seasonal, last) = (with_error(&logs(|r| r.0)), with_error(&logs(|r| r.1)));
     Held {
         steps: mean(steps.into_iter()),
         peaks: mean(peaks.into_iter()),
-        against_seasonal: geometric(ratios.iter().map(|r| r.0).collect()),
-        against_last: geometric(ratios.iter().map(|r| r.1).collect()),
+        against_seasonal: seasonal.0.exp(),
+        against_last: last.0.exp(),
+        // The better method is the one over which ours looks worse.
+        over_better: if seasonal.0 > last.0 { seasonal } else { last },
     }
+}
+
+/// The mean and its standard error.
+fn with_error(values: &[f64]) -> (f64, f64) {
+    let (count, centre) = (values.len() as f64, mean(values.iter().copied()));
+    let variance = values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (count - 1.0);
+    (centre, (variance / count).sqrt())
 }
 
 impl Held {
@@ -195,6 +207,18 @@ impl Held {
         assert!((self.steps - 0.95).abs() < 0.04, "{what}: {}", self.steps);
         assert!(self.peaks > 0.85, "{what}: {}", self.peaks);
         assert!(self.against_seasonal < 0.85 && self.against_last < 1.0, "{what}");
+        self.check_against_naive(what);
+    }
+
+    /// Never worse than the better of seasonal naive and last value beyond noise: two standard errors.
+    fn check_against_naive(&self, what: &str) {
+        let (log, error) = self.over_better;
+        println!(
+            "{what}: error over the better naive method's {:.3}, within a factor of {:.3}",
+            log.exp(),
+            (2.0 * error).exp()
+        );
+        assert!(log <= 2.0 * error, "{what}: {} of the better naive method's error", log.exp());
     }
 }
 
@@ -214,4 +238,34 @@ fn minutes_of_production_services_keep_their_coverage() {
     let Some(table) = shared("crane_production.parquet") else { return };
     let rows: Vec<Vec<f64>> = long(&table, "timestamp").into_values().collect();
     held_out(&rows, 60_000, 1440, 60, 15, 4).check("Crane, an hour ahead");
+}
+
+/// Values at every step from the first instant to the last; NaN where there is none.
+fn on_grid(rows: impl Iterator<Item = (f64, f64)>, step_ms: f64) -> Vec<f64> {
+    let rows: Vec<(f64, f64)> = rows.collect();
+    let first = rows.iter().map(|row| row.0).fold(f64::INFINITY, f64::min);
+    let place = |time: f64| ((time - first) / step_ms).round() as usize;
+    let mut values = vec![f64::NAN; rows.iter().map(|row| place(row.0) + 1).max().unwrap_or(0)];
+    rows.into_iter().for_each(|(time, value)| values[place(time)] = value);
+    values
+}
+
+#[test]
+fn flash_crowds_are_forecast_no_worse_than_by_naive_methods() {
+    let Some(table) = shared("worldcup98_requests_per_minute.parquet") else { return };
+    let times = floats(&table, "timestamp");
+    let apart = times.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let row = on_grid(times.into_iter().zip(floats(&table, "requests")), apart);
+    let rows = [row];
+    held_out(&rows, 60_000, 1440, 60, 15, 16).check_against_naive("WorldCup98, an hour ahead");
+    held_out(&rows, 60_000, 1440, 1440, 15, 16).check_against_naive("WorldCup98, a day ahead");
+}
+
+#[test]
+fn cloud_watch_is_forecast_no_worse_than_by_naive_methods() {
+    let Some(table) = shared("nab_aws_cloudwatch.parquet") else { return };
+    // Times are text, in the order of the file; a handful of missing steps is left out.
+    let rows: Vec<Vec<f64>> = long(&table, "timestamp").into_values().collect();
+    held_out(&rows, 300_000, 288, 12, 3, 3).check_against_naive("CloudWatch, an hour ahead");
+    held_out(&rows, 300_000, 288, 288, 3, 2).check_against_naive("CloudWatch, a day ahead");
 }

@@ -21,6 +21,7 @@ mod calibrate;
 mod coarse;
 mod combine;
 mod events;
+mod kinds;
 mod online;
 mod outcome;
 mod pooled;
@@ -37,7 +38,7 @@ mod windows;
 
 use ndarray::ArrayView1;
 
-pub use adaptive::Adaptive;
+pub use adaptive::{Adaptive, Deployment};
 pub use anomalies::{Mark, MarkKind};
 pub use events::{EffectSize, Event, EventEffect};
 pub use outcome::Outcome;

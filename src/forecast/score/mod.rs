@@ -4,9 +4,10 @@ mod board;
 mod naive;
 mod window;
 
+use plimsoll_models::forecast::{Deployment, Outcome};
 use rayon::prelude::*;
 
-use super::{ForecastSettings, forecasts_of, histories};
+use super::{Asked, ForecastSettings, histories, outcomes_of, to_forecast};
 use crate::domain::scores::{Against, Scoreboard};
 use crate::domain::series::is_numbered;
 use crate::domain::{Axis, Forecast, Series};
@@ -45,7 +46,8 @@ pub struct Summary {
 }
 
 /// Forecasts every series from earlier origins and scores what came out against what followed. A series is left out
-/// at an origin that leaves it too little history. `progress` is told (done, total) forecasts.
+/// at an origin that leaves it too little history. From origin to origin quantiles are corrected by how those before have
+/// held by then, as a state that goes on corrects them. `progress` is told (done, total) forecasts.
 ///
 /// The result is the same on any number of threads.
 #[must_use]
@@ -61,7 +63,10 @@ pub fn score_rolling(
     let horizon = settings.horizon_steps.max(1);
     let origins = rolling.origins.max(1);
     let mut season = summary.season;
+    let asked = Asked::new(&settings, series.axis);
+    let levels = settings.rising_levels();
     let mut fleet = Fleet::new(&whole);
+    let mut deployed = vec![Deployment::default(); whole.len()];
     // The earliest first: what it finds of seasons holds for all, and it knows least.
     for k in (0..origins).rev() {
         let back = horizon + k * rolling.every_steps.max(1);
@@ -71,7 +76,12 @@ pub fn score_rolling(
         let (before, all) = ((origins - 1 - k) * whole.len(), origins * whole.len());
         let subjects: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
         let tell = |done: usize, _: usize| progress(before + done, all);
-        let forecasts = forecasts_of(series, &subjects, &kept, &settings, &tell);
+        let outcomes = outcomes_of(series, &subjects, &kept, &asked, &tell);
+        let issue = |((&row, history), outcome): ((&usize, &Vec<f64>), Outcome)| {
+            let issued = deployed[row].issue(&outcome, &levels, history);
+            to_forecast(&series.rows[row], history.len(), issued, &asked)
+        };
+        let forecasts: Vec<Forecast> = subjects.iter().zip(&kept).zip(outcomes).map(issue).collect();
         let season = *season.get_or_insert_with(|| usual_season(&series.axis, &forecasts));
         let scored: Vec<_> = rows
             .par_iter()
@@ -191,6 +201,29 @@ mod tests {
         assert!((owa(3) - 1.0).abs() < 1e-12, "Naive2 is OWA's unit");
         assert_eq!(board.coverage.len(), SCORED_LEVELS.len());
         assert!(board.coverage.windows(2).all(|pair| pair[0].measured.value <= pair[1].measured.value));
+    }
+
+    #[test]
+    fn quantiles_are_corrected_from_origin_to_origin() {
+        // From step 420 on the load is far wilder than its past was.
+        let noise = |t: usize| ((t * 7919) % 101) as f64 / 101.0 - 0.5;
+        let wild = |t: usize| {
+            20.0 + (t as f64 / 24.0 * std::f64::consts::TAU).sin() + noise(t) * if t < 420 { 0.2 } else { 8.0 }
+        };
+        let whole: Vec<f64> = (0..520).map(wild).collect();
+        let settings = settings(6).with_levels(&SCORED_LEVELS);
+        let rolling = Rolling { origins: 15, every_steps: 6 };
+        let board = score_rolling(&series(&[whole.clone()], 1), &settings, &rolling, &SUMMARY, &|_, _| ());
+        let high = board.coverage.iter().find(|c| (c.level - 0.9).abs() < 1e-9).unwrap().measured.value;
+        let uncorrected = (0..15).map(|k| {
+            let cut = 520 - 6 - 6 * k;
+            let forecast = forecast_series(&series(&[whole[..cut].to_vec()], 1), &settings, &|_, _| ()).remove(0);
+            let row = forecast.levels.iter().position(|l| (l - 0.9).abs() < 1e-9).unwrap();
+            plimsoll_models::forecast::scores::coverage(&whole[cut..cut + 6], &forecast.quantiles.row(row).to_vec())
+                .unwrap()
+        });
+        let uncorrected = uncorrected.sum::<f64>() / 15.0;
+        assert!(high > uncorrected + 0.02 && high < 0.97, "{high} corrected, {uncorrected} not");
     }
 
     #[test]
