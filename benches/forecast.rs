@@ -3,30 +3,16 @@
 #![expect(clippy::print_stdout, reason = "quality is printed beside time")]
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use plimsoll::domain::{Signal, Subject};
 use plimsoll::forecast::{Calendar, ForecastSettings, Live, LiveSettings};
-use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Streaming, Study, scores};
-use rand::{RngExt, SeedableRng};
-use rand_pcg::Pcg64Mcg;
+use plimsoll_models::forecast::{FleetShape, Outcome, Pooled, Seasons, Settings, Streaming, Study};
 
-/// A load with day, week, drifting level and noise, all positive.
-fn load(seed: u64, len: usize, day: usize) -> Vec<f64> {
-    let mut rng = Pcg64Mcg::seed_from_u64(seed);
-    let size = 10.0 * rng.random::<f64>() + 1.0;
-    let (weekend, noise) = (0.5 + 0.4 * rng.random::<f64>(), 0.05 + 0.1 * rng.random::<f64>());
-    let mut drift = 0.0;
-    (0..len)
-        .map(|t| {
-            let phase = t as f64 / day as f64 * std::f64::consts::TAU;
-            let week = if (t / day) % 7 >= 5 { weekend } else { 1.0 };
-            drift = 0.98 * drift + noise * (rng.random::<f64>() - 0.5);
-            let shape = 2.0 + phase.sin() + 0.4 * (2.0 * phase).cos();
-            size * (week * shape * (1.0 + drift) + 0.1 * noise * rng.random::<f64>())
-        })
-        .collect()
-}
+mod load;
+
+use load::{errors, load};
 
 fn fleet(histories: &[Vec<f64>], settings: &Settings) -> Vec<Outcome> {
     let pooled = Pooled::over(histories, settings);
@@ -39,23 +25,26 @@ fn fleet(histories: &[Vec<f64>], settings: &Settings) -> Vec<Outcome> {
 fn quality(whole: &[Vec<f64>], day: usize, settings: &Settings) -> (f64, f64) {
     let cut = |row: &Vec<f64>| row.len() - settings.horizon;
     let histories: Vec<Vec<f64>> = whole.iter().map(|row| row[..cut(row)].to_vec()).collect();
-    let mut sums = (0.0, 0.0);
-    for ((row, history), outcome) in whole.iter().zip(&histories).zip(fleet(&histories, settings)) {
-        let truth = &row[cut(row)..];
-        let naive: Vec<f64> = (0..settings.horizon).map(|h| history[history.len() - day + h % day]).collect();
-        let scale = scores::seasonal_scale(history, day).unwrap_or(1.0);
-        sums.0 += scores::mase(truth, &outcome.mean, scale).unwrap_or(f64::NAN) / whole.len() as f64;
-        sums.1 += scores::mase(truth, &naive, scale).unwrap_or(f64::NAN) / whole.len() as f64;
-    }
-    sums
+    let outcomes = fleet(&histories, settings);
+    let each = whole.iter().zip(&histories).zip(&outcomes);
+    each.map(|((row, history), outcome)| errors(history, &row[cut(row)..], &outcome.mean, day)).fold(
+        (0.0, 0.0),
+        |(ours, naive), (of_ours, of_naive)| {
+            let share = 1.0 / whole.len() as f64;
+            (ours + share * of_ours, naive + share * of_naive)
+        },
+    )
 }
 
 fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("forecast");
     group.sample_size(10);
-    for (name, count, len, day, horizon, lead) in
-        [("hourly", 1, 960, 24, 48, 6), ("hourly", 100, 960, 24, 48, 6), ("minutes", 1, 20_160, 1440, 1440, 30)]
-    {
+    for (name, count, len, day, horizon, lead) in [
+        ("hourly", 1, 960, 24, 48, 6),
+        ("hourly", 100, 960, 24, 48, 6),
+        ("hourly", 1000, 960, 24, 48, 6),
+        ("minutes", 1, 20_160, 1440, 1440, 30),
+    ] {
         let settings = Settings {
             horizon,
             seasons: Seasons::Declared(vec![day]),
@@ -73,31 +62,62 @@ fn bench(criterion: &mut Criterion) {
     }
     group.bench_function("streaming update", |bencher| {
         let mut state = Streaming::new(1440, 1.0);
-        let mut t = 0_u32;
+        let samples = load(1, 20_160, 1440);
+        let mut t = 0;
         bencher.iter(|| {
-            t = t.wrapping_add(1);
-            state.update(black_box(f64::from(t % 1440)));
-        });
-    });
-    group.bench_function("live update", |bencher| {
-        let settings = ForecastSettings {
-            horizon_steps: 60,
-            seasons: Some(vec![1440]),
-            levels: vec![0.5, 0.95],
-            lead_steps: 15,
-            calendar: Calendar::default(),
-            threads: 1,
-        };
-        let mut live = Live::new(60_000, &LiveSettings { forecast: settings, refresh_steps: 30 });
-        let subject = Subject::Named("api".to_owned());
-        let mut t = 0_i64;
-        bencher.iter(|| {
-            t += 1;
-            live.update(&subject, Signal::Value, t * 60_000, black_box((t % 1440) as f64));
+            t = (t + 1) % samples.len();
+            state.update(black_box(samples[t]));
         });
     });
     group.finish();
 }
 
-criterion_group!(benches, bench);
+/// The state of a fleet of minutes, sample by sample: what most samples take, what the slowest take, and what saving costs.
+fn streaming(criterion: &mut Criterion) {
+    let settings = ForecastSettings {
+        horizon_steps: 60,
+        seasons: Some(vec![1440]),
+        levels: vec![0.5, 0.95],
+        lead_steps: 15,
+        calendar: Calendar::default(),
+        threads: 1,
+    };
+    let wanted = LiveSettings { forecast: settings, refresh_steps: 30 };
+    let mut live = Live::new(60_000, &wanted);
+    let fleet: Vec<(Subject, Vec<f64>)> =
+        (0..SERIES).map(|i| (Subject::Named(format!("pod-{i}")), load(i as u64, SAMPLES, 1440))).collect();
+    let mut nanoseconds = Vec::with_capacity(SERIES * SAMPLES);
+    for t in 0..SAMPLES {
+        for (subject, samples) in &fleet {
+            let begin = Instant::now();
+            live.update(subject, Signal::Value, t as i64 * 60_000, black_box(samples[t]));
+            nanoseconds.push(begin.elapsed().as_nanos());
+        }
+    }
+    nanoseconds.sort_unstable();
+    let at = |share: f64| nanoseconds[(share * (nanoseconds.len() - 1) as f64) as usize] as f64 / 1000.0;
+    println!(
+        "live update of {SERIES} series, {} samples: p50 {:.2} µs, p99 {:.2} µs, p99.9 {:.2} µs, most {:.1} µs",
+        nanoseconds.len(),
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0)
+    );
+    let text = live.to_json();
+    let again = Live::from_json(&text, &wanted).expect("a state just saved");
+    assert_eq!(again.to_json(), text, "what is loaded is what was saved");
+    println!("its saved state: {} bytes a series", text.len() / SERIES);
+    let mut group = criterion.benchmark_group("live");
+    group.sample_size(10);
+    group.bench_function(BenchmarkId::new("save", SERIES), |bencher| bencher.iter(|| live.to_json()));
+    group.bench_function(BenchmarkId::new("load", SERIES), |bencher| bencher.iter(|| Live::from_json(&text, &wanted)));
+    group.finish();
+}
+
+/// Series and samples of each that are timed one by one.
+const SERIES: usize = 100;
+const SAMPLES: usize = 5000;
+
+criterion_group!(benches, streaming, bench);
 criterion_main!(benches);

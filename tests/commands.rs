@@ -317,6 +317,11 @@ fn what_cannot_be_forecast_is_refused_with_its_reason_and_nothing_is_written() {
     write("text.csv", "series,step,value\na,1,5\na,2,lots\n");
     write("infinite.csv", "series,step,value\na,1,5\na,2,inf\n");
     write("other.csv", "series,timestamp,value\nz,1793491200,2\nz,1793494800,3\n");
+    write("tens.csv", "series,step,value\na,0,5\na,10,6\na,20,5\n");
+    write("halves.csv", "series,step,value\na,0,5\na,0.5,6\n");
+    write("one.csv", "series,step,value\na,0,5\n");
+    write("ragged.csv", "series,step,value\na,0,5\na,1,6,7\n");
+    write("quote.csv", "series,step,va\"lue\na,0,5\n");
     write("events.yaml", "events:\n- {name: sale}\n");
     write("old.json", r#"{"kind":"PlimsollForecastState","version":1,"stepMs":3600000,"rows":[]}"#);
     write("cut.json", r#"{"kind":"PlimsollForecastState","version":2,"ste"#);
@@ -330,6 +335,12 @@ fn what_cannot_be_forecast_is_refused_with_its_reason_and_nothing_is_written() {
         ("--input nan.csv", "nan.csv: holds no measurement: cells without a value left out: 2"),
         ("--input text.csv", "text.csv: row 2: column \"value\": found \"lots\" where a number was expected"),
         ("--input infinite.csv", "infinite.csv: row 2: column \"value\": found inf where a finite number was expected"),
+        ("--input tens.csv", "tens.csv: counts steps that are 10 apart, expected 1"),
+        ("--input good.csv --input tens.csv", "tens.csv: counts steps, but good.csv has times"),
+        ("--input halves.csv", "halves.csv: row 2: column \"step\": found 0.5 where a whole step was expected"),
+        ("--input one.csv", "one.csv: holds no series of two samples, which a forecast needs"),
+        ("--input ragged.csv", "ragged.csv: row 2: has 4 fields, but the header names 3"),
+        ("--input quote.csv", "quote.csv:1: has a quote in its header that nothing closes"),
         ("--input cut.parquet", "cut.parquet: is a broken table"),
         ("--input noise.csv", "noise.csv: "),
         ("--input good.csv --horizon 0", "invalid value '0' for '--horizon <STEPS>'"),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde_json::json;
 
 use crate::domain::forecast::Forecast;
@@ -18,10 +19,11 @@ use crate::ingest::metrics::{Options, TableShape};
 use crate::report::document::ForecastDocument;
 use crate::report::html;
 use crate::report::text::forecast_table;
-use crate::series;
+use crate::series::{self, SeriesError};
 
 use super::arguments::{ForecastArguments, ForecastFormat};
 use super::exit::{Done, Failure};
+use super::output::Sink;
 use super::progress::Bars;
 use super::{inputs, output, scores};
 
@@ -39,53 +41,88 @@ pub(super) fn run(arguments: &ForecastArguments) -> Result<Done, Failure> {
         return Err(InputError::whole("--events", "needs timestamps: the input numbers its steps").into());
     }
     let settings = settings(arguments, &known)?;
+    warn_of_long_seasons(&settings, &input);
     bars.begin(Stage::Forecasting, Some(input.rows.len() as u64));
     let tell = |done: usize, _: usize| bars.done(done as u64);
-    let (forecasts, board) = match (&arguments.truth, &truth, &arguments.state) {
-        (Some(path), Some(truth), _) => against_truth(arguments, &input, truth, path, &settings, &tell)?,
-        _ if arguments.backtest => {
-            let board = backtest(arguments, &input, &settings, &tell)?;
-            // Scores alone need no forecast of what is to come; the page shows both.
-            let page = arguments.output == ForecastFormat::Html;
-            (if page { forecast::forecast_series(&input, &settings, &tell) } else { Vec::new() }, Some(board))
+    let mut sink = Sink::to(arguments.out.as_deref())?;
+    let is_plain = arguments.truth.is_none() && !arguments.backtest && arguments.state.is_none();
+    match arguments.output {
+        ForecastFormat::Csv if is_plain => write_csv(&input, &settings, &tell, &mut sink)?,
+        ForecastFormat::Json if is_plain => write_json(&input, &settings, &tell, &mut sink)?,
+        _ => {
+            let (forecasts, board) = match (&arguments.truth, &truth, &arguments.state) {
+                (Some(path), Some(truth), _) => against_truth(arguments, &input, truth, path, &settings, &tell)?,
+                _ if arguments.backtest => {
+                    let board = backtest(arguments, &input, &settings, &tell)?;
+                    // Scores alone need no forecast of what is to come; the page shows both.
+                    let page = arguments.output == ForecastFormat::Html;
+                    (if page { forecast::forecast_series(&input, &settings, &tell) } else { Vec::new() }, Some(board))
+                }
+                (_, _, Some(path)) => (from_state(path, arguments, &input, &settings)?, None),
+                _ => (forecast::forecast_series(&input, &settings, &tell), None),
+            };
+            let text = match (arguments.output, board) {
+                (ForecastFormat::Table, Some(board)) => scores::table(&board),
+                (ForecastFormat::Csv, Some(board)) => scores::csv(&board),
+                (ForecastFormat::Json, Some(board)) => scores::json(&board),
+                (ForecastFormat::Table, None) => forecast_table(&forecasts),
+                (ForecastFormat::Csv, None) => forecast::to_csv(&forecasts),
+                (ForecastFormat::Json, None) => [JSON_HEAD, &json_items(&forecasts, true), JSON_TAIL].concat(),
+                (ForecastFormat::Html, scores) => {
+                    let provenance = inputs::provenance(described, inputs::now_ms(arguments.now));
+                    html::forecast_page(&ForecastReport { series: input, forecasts, scores, provenance })
+                }
+            };
+            sink.write(text.as_bytes())?;
         }
-        (_, _, Some(path)) => (from_state(path, arguments, &input, &settings)?, None),
-        _ => (forecast::forecast_series(&input, &settings, &tell), None),
-    };
-    drop(bars);
-    let text = match (arguments.output, &board) {
-        (ForecastFormat::Table, Some(board)) => scores::table(board),
-        (ForecastFormat::Csv, Some(board)) => scores::csv(board),
-        (ForecastFormat::Json, Some(board)) => scores::json(board),
-        (ForecastFormat::Table, None) => forecast_table(&forecasts),
-        (ForecastFormat::Csv, None) => forecast::to_csv(&forecasts),
-        (ForecastFormat::Json, None) => json_document(&forecasts),
-        (ForecastFormat::Html, _) => {
-            let now_ms = inputs::now_ms(arguments.now);
-            html::forecast_page(&ForecastReport {
-                series: input,
-                forecasts,
-                scores: board,
-                provenance: inputs::provenance(described, now_ms),
-            })
-        }
-    };
-    match &arguments.out {
-        Some(path) => output::write_file(path, text.as_bytes())?,
-        None => output::print(&text)?,
     }
+    drop(bars);
+    sink.finish()?;
     Ok(Done::Fine)
+}
+
+/// Writes the forecasts as they come, since those of a large fleet are more than its history.
+fn write_csv(input: &Series, settings: &ForecastSettings, tell: Tell<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    let mut is_first = true;
+    forecast::forecast_batches(input, settings, tell, &mut |batch| {
+        if std::mem::take(&mut is_first) {
+            sink.write(forecast::csv_header(batch.first()).as_bytes())?;
+        }
+        let lines: Vec<String> = batch.par_iter().map(forecast::csv_lines).collect();
+        lines.iter().try_for_each(|lines| sink.write(lines.as_bytes()))
+    })
+}
+
+fn write_json(input: &Series, settings: &ForecastSettings, tell: Tell<'_>, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    sink.write(JSON_HEAD.as_bytes())?;
+    let mut is_first = true;
+    forecast::forecast_batches(input, settings, tell, &mut |batch| {
+        sink.write(json_items(&batch, std::mem::take(&mut is_first)).as_bytes())
+    })?;
+    sink.write(JSON_TAIL.as_bytes())
 }
 
 fn read(paths: &[std::path::PathBuf], described: &mut Vec<String>) -> Result<Series, Failure> {
     // A table that counts steps keeps its own numbering.
     let table = TableShape { step_ms: NUMBERED_STEP_MS, ..TableShape::default() };
-    let options = Options { table, ..Options::default() };
-    let samples = inputs::load_samples(paths, &options, described)?.unwrap_or_default();
-    if samples.is_empty() {
-        return Err(InputError::whole(paths[0].display().to_string(), "holds no measurements to forecast").into());
+    let (mut rows, counts_steps) = inputs::open_rows(paths, &Options { table, ..Options::default() }, described)?;
+    let name = inputs::source_name(&paths[0]);
+    let series = series::plain_rows(rows.as_mut(), None).map_err(|problem| match problem {
+        SeriesError::Empty => {
+            let reasons = rows.notes().join(", ");
+            let reasons = if reasons.is_empty() { String::new() } else { format!(": {reasons}") };
+            InputError::whole(&name, format!("holds no measurement{reasons}"))
+        }
+        SeriesError::NoStep => InputError::whole(&name, "holds no series of two samples, which a forecast needs"),
+        other => other.in_file(&name),
+    })?;
+    if counts_steps && !is_numbered(series.axis.step_ms) {
+        let apart = series.axis.step_ms / NUMBERED_STEP_MS;
+        let problem = format!("counts steps that are {apart} apart, expected 1");
+        return Err(InputError::whole(name, problem).hint("number the rows one by one, or give timestamps").into());
     }
-    Ok(series::plain(&samples, None)?)
+    inputs::warn("metrics", &series.notes);
+    Ok(series)
 }
 
 fn read_events(path: &Path) -> Result<Vec<KnownEvent>, Failure> {
@@ -108,6 +145,16 @@ fn settings(arguments: &ForecastArguments, known: &[KnownEvent]) -> Result<Forec
         calendar: Calendar::new(known, None),
         threads: usize::from(arguments.threads),
     })
+}
+
+/// Says which declared seasons no series is long enough for.
+fn warn_of_long_seasons(settings: &ForecastSettings, input: &Series) {
+    let longest = input.axis.len;
+    for season in settings.seasons.iter().flatten().filter(|season| longest < 2 * **season) {
+        output::message(&format!(
+            "warning: --season {season} is not used: it takes two of them to learn one, and the longest series has {longest} steps"
+        ));
+    }
 }
 
 type Tell<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -194,35 +241,39 @@ fn from_state(
     } else {
         Live::new(input.axis.step_ms, &wanted)
     };
-    live.feed(input).map_err(|problem| InputError::whole(path.display().to_string(), problem.to_string()))?;
+    live.feed(input).map_err(|problem| {
+        InputError::whole(path.display().to_string(), problem.to_string())
+            .hint("nothing was changed; it belongs to another input: name another file")
+    })?;
     let now_ms = live.newest_ms().unwrap_or(input.axis.start_ms);
     live.refresh(now_ms);
     output::write_file(path, live.to_json().as_bytes())?;
     Ok(live.forecasts())
 }
 
-/// Everything that is known of each forecast.
-fn json_document(forecasts: &[Forecast]) -> String {
-    let items: Vec<serde_json::Value> = forecasts
-        .iter()
-        .map(|f| {
-            let quantiles: serde_json::Map<_, _> = f
-                .levels
-                .iter()
-                .zip(f.quantiles.rows())
-                .map(|(level, row)| (level.to_string(), json!(row.to_vec())))
-                .collect();
-            let mut item = json!(ForecastDocument::from(f));
-            if is_numbered(f.step_ms) {
-                number_steps(&mut item, f);
-            }
-            item["mean"] = json!(f.mean);
-            item["quantiles"] = serde_json::Value::Object(quantiles);
-            item
-        })
-        .collect();
-    let document = json!({ "apiVersion": "plimsoll.dev/v1alpha1", "kind": "ForecastList", "items": items });
-    format!("{document:#}\n")
+/// What stands before and after the items of the JSON document.
+const JSON_HEAD: &str =
+    "{\n  \"apiVersion\": \"plimsoll.dev/v1alpha1\",\n  \"kind\": \"ForecastList\",\n  \"items\": [";
+const JSON_TAIL: &str = "\n  ]\n}\n";
+
+/// Everything that is known of each forecast, as items of the document.
+fn json_items(forecasts: &[Forecast], are_first: bool) -> String {
+    let items: Vec<String> =
+        forecasts.par_iter().map(|f| format!("{:#}", json_item(f)).replace('\n', "\n    ")).collect();
+    let comma = |i: usize| if i == 0 && are_first { "\n    " } else { ",\n    " };
+    items.iter().enumerate().flat_map(|(i, item)| [comma(i), item]).collect()
+}
+
+fn json_item(forecast: &Forecast) -> serde_json::Value {
+    let levels = forecast.levels.iter().zip(forecast.quantiles.rows());
+    let quantiles = levels.map(|(level, row)| (level.to_string(), json!(row.to_vec()))).collect();
+    let mut item = json!(ForecastDocument::from(forecast));
+    if is_numbered(forecast.step_ms) {
+        number_steps(&mut item, forecast);
+    }
+    item["mean"] = json!(forecast.mean);
+    item["quantiles"] = serde_json::Value::Object(quantiles);
+    item
 }
 
 /// Where the input counts steps, so do the document's starts and ends.

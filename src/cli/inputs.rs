@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::policy::MetricMapping;
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
+use crate::domain::samples::Rows;
 use crate::domain::{Catalog, InputError, Policy, Samples, Snapshot};
 use crate::ingest::metrics::Options;
 use crate::ingest::{self, Source};
@@ -37,6 +38,9 @@ pub(super) fn load(arguments: &SourceArguments, now_ms: i64, observer: &dyn Obse
     let snapshot = if dumps.is_empty() { None } else { Some(load_snapshot(&dumps, &mut described)?) };
     let mut samples =
         load_samples(metrics, &Options { default_time_ms: now_ms, ..Options::default() }, &mut described)?;
+    if let Some(samples) = &samples {
+        warn("metrics", &samples.notes);
+    }
     if let Some(fetched) = query(prometheus, &policy, now_ms, observer, &mut described)? {
         samples.get_or_insert_with(Samples::default).append(fetched);
     }
@@ -78,11 +82,7 @@ pub(super) fn load_catalog(path: &Path, described: &mut Vec<String>) -> Result<C
 }
 
 /// The measurements of these files together; `None` where there is no file.
-pub(super) fn load_samples(
-    paths: &[PathBuf],
-    options: &Options,
-    described: &mut Vec<String>,
-) -> Result<Option<Samples>, Failure> {
+fn load_samples(paths: &[PathBuf], options: &Options, described: &mut Vec<String>) -> Result<Option<Samples>, Failure> {
     let mut all: Option<Samples> = None;
     for path in paths {
         let source = Source::read(path)?;
@@ -93,10 +93,46 @@ pub(super) fn load_samples(
             Some(all) => all.append(samples),
         }
     }
-    if let Some(samples) = &all {
-        warn("metrics", &samples.notes);
-    }
     Ok(all)
+}
+
+/// The measurements of these files, to be read a piece at a time: those of one file from where they lie, those of several
+/// together. Also whether they count steps instead of telling times.
+pub(super) fn open_rows(
+    paths: &[PathBuf],
+    options: &Options,
+    described: &mut Vec<String>,
+) -> Result<(Box<dyn Rows>, bool), Failure> {
+    let mut opened = Vec::new();
+    for path in paths {
+        let (rows, size) = ingest::metrics::open(path, options)?;
+        described.push(description("metrics", &source_name(path), size));
+        opened.push(rows);
+    }
+    let counts_steps = opened.first().is_some_and(|rows| rows.counts_steps());
+    if let Some(other) = opened.iter().position(|rows| rows.counts_steps() != counts_steps) {
+        let what = |steps: bool| if steps { "counts steps" } else { "has times" };
+        let (name, first) = (source_name(&paths[other]), source_name(&paths[0]));
+        let problem = format!("{}, but {first} {}", what(!counts_steps), what(counts_steps));
+        return Err(InputError::whole(name, problem).hint("forecast them apart").into());
+    }
+    if opened.len() == 1 {
+        return Ok((opened.remove(0), counts_steps));
+    }
+    let mut all = Samples::default();
+    for mut rows in opened {
+        let mut samples = Samples::default();
+        rows.read(&mut |piece| samples.extend(piece))?;
+        samples.keys = rows.keys().to_vec();
+        samples.notes = rows.notes();
+        all.append(samples);
+    }
+    Ok((Box::new(all), counts_steps))
+}
+
+/// The name of an input for messages.
+pub(super) fn source_name(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 #[cfg(feature = "cluster")]
@@ -165,19 +201,22 @@ fn query(
 }
 
 fn describe(what: &str, source: &Source, described: &mut Vec<String>) {
-    let size = source.bytes.len();
+    described.push(description(what, &source.name, source.bytes.len() as u64));
+}
+
+fn description(what: &str, name: &str, size: u64) -> String {
     let size = match size {
         0..1024 => format!("{size} B"),
         1024..1_048_576 => format!("{:.1} KiB", size as f64 / 1024.0),
         _ => format!("{:.1} MiB", size as f64 / 1_048_576.0),
     };
-    described.push(format!("{what}  {}  {size}", source.name));
+    format!("{what}  {name}  {size}")
 }
 
 /// Most warnings of one kind printed; the rest is counted.
 const MOST_WARNINGS: usize = 10;
 
-fn warn(what: &str, warnings: &[String]) {
+pub(super) fn warn(what: &str, warnings: &[String]) {
     for warning in warnings.iter().take(MOST_WARNINGS) {
         output::message(&format!("warning: {what}: {warning}"));
     }

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use crate::domain::InputError;
 use crate::report::text::Style;
 
@@ -26,25 +28,67 @@ pub(super) fn message(text: &str) {
 
 /// Writes a file whole or not at all: beside it first, then renamed over it.
 pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        let problem = format!("can't be written: there is no folder {}", folder.display());
-        return Err(InputError::whole(path.display().to_string(), problem).into());
+    let mut sink = Sink::file(path)?;
+    sink.write(data)?;
+    sink.finish()
+}
+
+/// Where data goes a piece at a time: standard output, or a file that is there only once it is whole.
+pub(super) enum Sink<'a> {
+    Stdout,
+    File { path: &'a Path, file: NamedTempFile },
+}
+
+impl<'a> Sink<'a> {
+    /// A file if one is named, else standard output.
+    pub(super) fn to(path: Option<&'a Path>) -> Result<Self, Failure> {
+        path.map_or(Ok(Self::Stdout), Self::file)
     }
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".plimsoll-").tempfile_in(folder)?;
-        file.write_all(data)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // Temporary files are private; what replaces a report should be as readable as one written plainly.
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+
+    fn file(path: &'a Path) -> Result<Self, Failure> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            let problem = format!("can't be written: there is no folder {}", folder.display());
+            return Err(InputError::whole(path.display().to_string(), problem).into());
         }
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|source| Failure::Write { what: path.display().to_string(), source })
+        let file = tempfile::Builder::new().prefix(".plimsoll-").tempfile_in(folder);
+        Ok(Self::File { path, file: file.map_err(|source| failed(path, source))? })
+    }
+
+    pub(super) fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => io::stdout()
+                .lock()
+                .write_all(data)
+                .map_err(|source| Failure::Write { what: "standard output".into(), source }),
+            Self::File { path, file } => file.write_all(data).map_err(|source| failed(path, source)),
+        }
+    }
+
+    /// Makes what was written be there.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => {
+                io::stdout().flush().map_err(|source| Failure::Write { what: "standard output".into(), source })
+            }
+            Self::File { path, file } => persist(file, path).map_err(|source| failed(path, source)),
+        }
+    }
+}
+
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Temporary files are private; what replaces a report should be as readable as one written plainly.
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|e| e.error)
+}
+
+fn failed(path: &Path, source: io::Error) -> Failure {
+    Failure::Write { what: path.display().to_string(), source }
 }
 
 /// Columns of the terminal, or 100 where standard output is none.

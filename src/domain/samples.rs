@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::InputError;
+
 /// Name and labels of one measured series.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesKey {
@@ -40,6 +42,13 @@ impl Samples {
         self.values.is_empty()
     }
 
+    /// Adds a piece whose series are these keys'.
+    pub fn extend(&mut self, piece: Piece<'_>) {
+        self.series.extend_from_slice(piece.series);
+        self.timestamps_ms.extend_from_slice(piece.timestamps_ms);
+        self.values.extend_from_slice(piece.values);
+    }
+
     /// Adds all measurements of `other`, joining equal keys.
     ///
     /// # Panics
@@ -60,5 +69,52 @@ impl Samples {
         self.timestamps_ms.extend(other.timestamps_ms);
         self.values.extend(other.values);
         self.notes.extend(other.notes);
+    }
+}
+
+/// Some measurements in columns of one length, as in [`Samples`].
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    /// Index into the keys of whoever reads.
+    pub series: &'a [u32],
+    /// Milliseconds since the Unix epoch.
+    pub timestamps_ms: &'a [i64],
+    /// Finite values.
+    pub values: &'a [f64],
+}
+
+/// Measurements that are read a piece at a time, and can be read again from the start, so that no more of a large table is
+/// held than is wanted of it. Every reading gives the same pieces and numbers the series alike.
+pub trait Rows {
+    /// Reads all of them, in order.
+    ///
+    /// # Errors
+    /// At the first thing that is not as it should be; names its place.
+    fn read(&mut self, take: &mut dyn FnMut(Piece<'_>)) -> Result<(), InputError>;
+
+    /// The series met so far, each once; all of them after one reading.
+    fn keys(&self) -> &[SeriesKey];
+
+    /// What was left out, with the reason; complete after one reading.
+    fn notes(&self) -> Vec<String>;
+
+    /// Whether what stands for times counts steps: of so many milliseconds as whoever opened the rows said.
+    fn counts_steps(&self) -> bool {
+        false
+    }
+}
+
+impl Rows for Samples {
+    fn read(&mut self, take: &mut dyn FnMut(Piece<'_>)) -> Result<(), InputError> {
+        take(Piece { series: &self.series, timestamps_ms: &self.timestamps_ms, values: &self.values });
+        Ok(())
+    }
+
+    fn keys(&self) -> &[SeriesKey] {
+        &self.keys
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 }

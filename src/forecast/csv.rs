@@ -12,24 +12,31 @@ use crate::domain::{Forecast, Signal, Subject};
 /// series share one. All forecasts have the levels of the first.
 #[must_use]
 pub fn to_csv(forecasts: &[Forecast]) -> String {
+    std::iter::once(csv_header(forecasts.first())).chain(forecasts.iter().map(csv_lines)).collect()
+}
+
+/// The first line of [`to_csv`], for forecasts like this one.
+#[must_use]
+pub fn csv_header(like: Option<&Forecast>) -> String {
+    let Some(first) = like else { return "series,step,mean\n".to_owned() };
+    let time = if is_numbered(first.step_ms) { "step" } else { "timestamp" };
+    let levels: String = first.levels.iter().map(|level| format!(",q{level}")).collect();
+    format!("series,{time},mean{levels}\n")
+}
+
+/// The lines of [`to_csv`] for one forecast.
+#[must_use]
+pub fn csv_lines(forecast: &Forecast) -> String {
+    let numbered = is_numbered(forecast.step_ms);
+    let name = quoted(&name(&forecast.subject, forecast.signal));
     let mut out = String::new();
-    let Some(first) = forecasts.first() else { return "series,step,mean\n".to_owned() };
-    let numbered = is_numbered(first.step_ms);
-    out.push_str(if numbered { "series,step,mean" } else { "series,timestamp,mean" });
-    for level in &first.levels {
-        let _ = write!(out, ",q{level}");
-    }
-    out.push('\n');
-    for forecast in forecasts {
-        let name = quoted(&name(&forecast.subject, forecast.signal));
-        for (h, mean) in forecast.mean.iter().enumerate() {
-            let at_ms = forecast.start_ms + forecast.step_ms * i64::try_from(h).unwrap_or(i64::MAX);
-            let _ = write!(out, "{name},{},{mean}", instant(at_ms, numbered));
-            for quantile in forecast.quantiles.column(h) {
-                let _ = write!(out, ",{quantile}");
-            }
-            out.push('\n');
+    for (h, mean) in forecast.mean.iter().enumerate() {
+        let at_ms = forecast.start_ms + forecast.step_ms * i64::try_from(h).unwrap_or(i64::MAX);
+        let _ = write!(out, "{name},{},{mean}", instant(at_ms, numbered));
+        for quantile in forecast.quantiles.column(h) {
+            let _ = write!(out, ",{quantile}");
         }
+        out.push('\n');
     }
     out
 }

@@ -6,6 +6,7 @@ pub mod live;
 pub mod score;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use plimsoll_models::forecast::{self as models, FleetShape, Outcome, Pooled, Seasons, Settings, Study};
@@ -15,7 +16,7 @@ use crate::domain::forecast::{Change, EventEffect, Mark, MarkKind, Trust};
 use crate::domain::series::{SeriesRow, is_numbered};
 use crate::domain::{Axis, Forecast, Series, Subject};
 
-pub use csv::to_csv;
+pub use csv::{csv_header, csv_lines, to_csv};
 pub use events::Calendar;
 pub use live::{Live, LiveSettings};
 
@@ -76,6 +77,9 @@ impl ForecastSettings {
     }
 }
 
+/// Series studied between one call of whoever takes the forecasts and the next.
+const BATCH: usize = 512;
+
 /// Forecasts every row, in the rows' order. A row of a workload or pod is forecast from the end of the axis; a row with a
 /// name of its own from after its own last value, so that series of different length can share a table. `progress` is
 /// told (done, total) rows, from any thread.
@@ -87,15 +91,38 @@ pub fn forecast_series(
     settings: &ForecastSettings,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Forecast> {
+    let mut all = Vec::with_capacity(series.rows.len());
+    let Ok(()) = forecast_batches(series, settings, progress, &mut |batch| {
+        all.extend(batch);
+        Ok::<(), Infallible>(())
+    });
+    all
+}
+
+/// The same, handed on some hundred rows at a time, so that a large fleet's forecasts need not be held at once.
+///
+/// # Errors
+/// What `take` returns; nothing is forecast after it.
+pub fn forecast_batches<E>(
+    series: &Series,
+    settings: &ForecastSettings,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    take: &mut dyn FnMut(Vec<Forecast>) -> Result<(), E>,
+) -> Result<(), E> {
     let rows: Vec<usize> = (0..series.rows.len()).collect();
-    forecasts_of(series, &rows, &histories(series), settings, progress)
+    let histories = histories(series);
+    let asked = Asked::new(settings, series.axis);
+    outcomes_in_batches(series, &rows, &histories, &asked, progress, &mut |first, outcomes| {
+        let of = |(i, outcome): (usize, Outcome)| to_forecast(&series.rows[i], histories[i].len(), outcome, &asked);
+        take((first..).zip(outcomes).map(of).collect())
+    })
 }
 
 /// Forecasts of these rows from these histories, which begin where the axis does.
 fn forecasts_of(
     series: &Series,
     rows: &[usize],
-    histories: &[Vec<f64>],
+    histories: &[&[f64]],
     settings: &ForecastSettings,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Forecast> {
@@ -108,30 +135,58 @@ fn forecasts_of(
 fn outcomes_of(
     series: &Series,
     rows: &[usize],
-    histories: &[Vec<f64>],
+    histories: &[&[f64]],
     asked: &Asked<'_>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Vec<Outcome> {
+    let mut all = Vec::with_capacity(rows.len());
+    let Ok(()) = outcomes_in_batches(series, rows, histories, asked, progress, &mut |_, outcomes| {
+        all.extend(outcomes);
+        Ok::<(), Infallible>(())
+    });
+    all
+}
+
+/// Hands on the outcomes in order, with the place of the first of each batch. What series lend each other, the pooled
+/// regression and the shape of their errors, is learnt beforehand from some of them at even spacing.
+fn outcomes_in_batches<E>(
+    series: &Series,
+    rows: &[usize],
+    histories: &[&[f64]],
+    asked: &Asked<'_>,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    take: &mut dyn FnMut(usize, Vec<Outcome>) -> Result<(), E>,
+) -> Result<(), E> {
+    // Where there are no threads to be had, the shared pool does.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(asked.threads).build().ok();
     let done = AtomicUsize::new(0);
-    let run = || {
-        let pooled = Pooled::over(histories, &asked.of_all(histories));
-        let studies: Vec<Study> = rows
-            .par_iter()
-            .zip(histories)
-            .map(|(&row, history)| {
-                let study = Study::new(history, &asked.of(&series.rows[row].subject, history), pooled.as_ref());
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, histories.len());
-                study
-            })
-            .collect();
-        let shape = FleetShape::of(&studies);
-        let outcome = |study: Study| study.outcome(&asked.settings, shape.as_ref());
-        studies.into_par_iter().map(outcome).collect::<Vec<Outcome>>()
+    let pooled = Pooled::over(histories, &asked.of_all(histories));
+    let study = |&i: &usize| {
+        let settings = asked.of(&series.rows[rows[i]].subject, histories[i]);
+        let study = Study::new(histories[i], &settings, pooled.as_ref());
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1, histories.len());
+        study
     };
-    match rayon::ThreadPoolBuilder::new().num_threads(asked.threads).build() {
-        Ok(pool) => pool.install(run),
-        // No threads to be had: the shared pool does.
-        Err(_) => run(),
+    let spacing = histories.len().div_ceil(FleetShape::MOST_STUDIES).max(1);
+    let sample: Vec<usize> = (0..histories.len()).step_by(spacing).collect();
+    let studies = on(pool.as_ref(), || sample.par_iter().map(study).collect::<Vec<Study>>());
+    let shape = FleetShape::of(&studies);
+    let outcome = |study: &Study| study.outcome(&asked.settings, shape.as_ref());
+    let all: Vec<usize> = (0..histories.len()).collect();
+    for (batch, first) in all.chunks(BATCH).zip((0..).step_by(BATCH)) {
+        let outcome_of = |i: &usize| match sample.binary_search(i) {
+            Ok(place) => outcome(&studies[place]),
+            Err(_) => outcome(&study(i)),
+        };
+        take(first, on(pool.as_ref(), || batch.par_iter().map(outcome_of).collect()))?;
+    }
+    Ok(())
+}
+
+fn on<T: Send>(pool: Option<&rayon::ThreadPool>, run: impl FnOnce() -> T + Send) -> T {
+    match pool {
+        Some(pool) => pool.install(run),
+        None => run(),
     }
 }
 
@@ -154,8 +209,8 @@ impl<'a> Asked<'a> {
     }
 
     /// For the pooled regression, which is to learn from no event, whomever it concerns.
-    fn of_all(&self, histories: &[Vec<f64>]) -> Cow<'_, Settings> {
-        let longest = histories.iter().map(Vec::len).max().unwrap_or(0);
+    fn of_all(&self, histories: &[&[f64]]) -> Cow<'_, Settings> {
+        let longest = histories.iter().map(|history| history.len()).max().unwrap_or(0);
         self.with(|len| self.calendar.all_steps(&self.axis, len), longest)
     }
 
@@ -168,16 +223,21 @@ impl<'a> Asked<'a> {
 }
 
 /// What each row is forecast from.
-fn histories(series: &Series) -> Vec<Vec<f64>> {
-    series.rows.iter().zip(series.values.rows()).map(|(row, values)| history(row, &values.to_vec())).collect()
+///
+/// # Panics
+/// Never: rows of a matrix in standard order are slices, and [`Series`] has no other.
+fn histories(series: &Series) -> Vec<&[f64]> {
+    let rows = series.rows.iter().zip(series.values.outer_iter());
+    rows.map(|(row, values)| history(row, values.to_slice().expect("a row in one piece"))).collect()
 }
 
-fn history(row: &SeriesRow, values: &[f64]) -> Vec<f64> {
-    let end = match row.subject {
-        Subject::Named(_) => values.iter().rposition(|v| v.is_finite()).map_or(values.len(), |last| last + 1),
-        Subject::Pod { .. } | Subject::Workload(_) => values.len(),
-    };
-    values[..end].to_vec()
+fn history<'a>(row: &SeriesRow, values: &'a [f64]) -> &'a [f64] {
+    match row.subject {
+        Subject::Named(_) => {
+            &values[..values.iter().rposition(|v| v.is_finite()).map_or(values.len(), |last| last + 1)]
+        }
+        Subject::Pod { .. } | Subject::Workload(_) => values,
+    }
 }
 
 fn to_forecast(row: &SeriesRow, steps_before: usize, outcome: Outcome, asked: &Asked<'_>) -> Forecast {

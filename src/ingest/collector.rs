@@ -13,16 +13,6 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Room for so many rows.
-    #[cfg_attr(not(feature = "tables"), expect(dead_code, reason = "only tables know their length beforehand"))]
-    pub(super) fn with_capacity(rows: usize) -> Self {
-        let mut samples = Samples::default();
-        samples.series.reserve_exact(rows);
-        samples.timestamps_ms.reserve_exact(rows);
-        samples.values.reserve_exact(rows);
-        Self { samples, index: HashMap::new() }
-    }
-
     /// The index of a key, new or known.
     pub(super) fn series(&mut self, key: SeriesKey) -> u32 {
         let keys = &mut self.samples.keys;

@@ -1,6 +1,11 @@
 //! Metrics from a file, whatever its format.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use super::{Source, openmetrics, prometheus};
+use crate::domain::samples::Rows;
 use crate::domain::{InputError, Samples};
 
 /// What a caller knows about the file.
@@ -60,6 +65,38 @@ pub fn read(source: &Source, options: &Options) -> Result<Samples, InputError> {
     Ok(samples)
 }
 
+/// A file of any of these formats, to be read a piece at a time: tables are never held whole, and Parquet that is not
+/// compressed as a whole is read from where it lies. Also gives the size in bytes, decompressed.
+///
+/// # Errors
+/// As [`read`], as far as the beginning of the file tells; what is further in is told when it is read.
+pub fn open(path: &Path, options: &Options) -> Result<(Box<dyn Rows>, u64), InputError> {
+    if let Some((file, size)) = parquet_file(path) {
+        return Ok((open_parquet(path.display().to_string(), file, &options.table)?, size));
+    }
+    let source = Source::read(path)?;
+    let size = source.bytes.len() as u64;
+    let rows = match format_of(&source)? {
+        Format::Parquet => open_parquet(source.name, std::io::Cursor::new(source.bytes), &options.table)?,
+        Format::Csv => open_csv(source, &options.table)?,
+        Format::PrometheusResponse | Format::Exposition => Box::new(read(&source, options)?),
+    };
+    Ok((rows, size))
+}
+
+/// The file and its size, if it is Parquet as it stands.
+fn parquet_file(path: &Path) -> Option<(File, u64)> {
+    if !path.is_file() {
+        return None;
+    }
+    let mut file = File::open(path).ok()?;
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).ok()?;
+    (magic == *b"PAR1").then_some(())?;
+    let size = file.metadata().ok()?.len();
+    Some((file, size))
+}
+
 fn format_of(source: &Source) -> Result<Format, InputError> {
     if source.bytes.starts_with(b"PAR1") {
         return Ok(Format::Parquet);
@@ -90,6 +127,34 @@ fn is_sample(line: &[u8]) -> bool {
 
 #[cfg(feature = "tables")]
 use super::tables::{read_csv as csv, read_parquet as parquet};
+
+#[cfg(feature = "tables")]
+fn open_csv(source: Source, shape: &TableShape) -> Result<Box<dyn Rows>, InputError> {
+    Ok(Box::new(super::tables::open_csv(std::borrow::Cow::Owned(source), shape)?))
+}
+
+#[cfg(feature = "tables")]
+fn open_parquet(
+    name: String,
+    input: impl Read + std::io::Seek + 'static,
+    shape: &TableShape,
+) -> Result<Box<dyn Rows>, InputError> {
+    Ok(Box::new(super::tables::open_parquet(name, input, shape)?))
+}
+
+#[cfg(not(feature = "tables"))]
+fn open_csv(source: Source, shape: &TableShape) -> Result<Box<dyn Rows>, InputError> {
+    Ok(Box::new(csv(&source, shape)?))
+}
+
+#[cfg(not(feature = "tables"))]
+fn open_parquet(
+    name: String,
+    _: impl Read + std::io::Seek + 'static,
+    shape: &TableShape,
+) -> Result<Box<dyn Rows>, InputError> {
+    Ok(Box::new(parquet(&Source { name, bytes: Vec::new() }, shape)?))
+}
 
 #[cfg(not(feature = "tables"))]
 fn csv(source: &Source, _: &TableShape) -> Result<Samples, InputError> {

@@ -49,11 +49,11 @@ impl Source {
         let whole = io::Cursor::new(head).chain(reader);
         let mut bytes = Vec::new();
         if gzip {
-            MultiGzDecoder::new(whole).take(MAX_BYTES + 1).read_to_end(&mut bytes)
+            let decoded = MultiGzDecoder::new(whole).take(MAX_BYTES + 1).read_to_end(&mut bytes);
+            decoded.map_err(|e| unreadable(&name, &e).hint("is the file whole? export it again"))?;
         } else {
-            whole.take(MAX_BYTES + 1).read_to_end(&mut bytes)
+            whole.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&name, &e))?;
         }
-        .map_err(|e| unreadable(&name, &e))?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(InputError::whole(name, "is larger than 4 GiB").hint("split the export into several files"));
         }
@@ -68,6 +68,7 @@ impl Source {
         std::str::from_utf8(&self.bytes).map_err(|e| {
             let line = self.bytes[..e.valid_up_to()].split(|&b| b == b'\n').count();
             InputError::at(&self.name, crate::domain::Location::Line(line), "is not UTF-8 text")
+                .hint("save it in UTF-8")
         })
     }
 }

@@ -43,6 +43,9 @@ pub enum SeriesError {
     /// Columns of different lengths, or a row of a series that is not listed.
     #[error("inconsistent samples: {0}")]
     Inconsistent(String),
+    /// Rows that can't be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
 }
 
 impl SeriesError {
@@ -56,13 +59,16 @@ impl SeriesError {
             Self::TooLarge { .. } => Some(
                 "leave the stray samples out if one of these times is wrong (seconds read as milliseconds?), or use a longer step",
             ),
-            Self::Inconsistent(_) => None,
+            Self::Inconsistent(_) | Self::Input(_) => None,
         }
     }
 
     /// The error as one about the file the samples came from.
     #[must_use]
     pub fn in_file(&self, file: impl Into<String>) -> InputError {
+        if let Self::Input(error) = self {
+            return error.clone();
+        }
         let error = InputError::whole(file, self.to_string());
         match self.hint() {
             Some(hint) => error.hint(hint),

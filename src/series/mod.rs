@@ -9,6 +9,7 @@ mod axis;
 mod cells;
 mod error;
 mod gather;
+mod grid;
 mod histogram;
 mod orchestration;
 mod plain;
@@ -21,7 +22,7 @@ mod workloads;
 pub use align::align;
 pub use error::SeriesError;
 pub use orchestration::orchestration;
-pub use plain::plain;
+pub use plain::{plain, plain_rows};
 pub use workloads::workloads;
 
 #[cfg(doc)]

@@ -6,9 +6,10 @@ use super::align::{Plan, fill_plan};
 use super::axis::series_name;
 use super::cells::Within;
 use super::gather::{Gatherer, SortRoom};
+use super::grid::{Grid, Survey};
 use super::plan::{Recipe, RowPlan, SubjectPlan};
 use super::{AlignSettings, SeriesError, upper_median};
-use crate::domain::samples::{Samples, SeriesKey};
+use crate::domain::samples::{Rows, Samples, SeriesKey};
 use crate::domain::series::{Series, Signal, Subject};
 
 /// Label that names a series in tables of plain numbers.
@@ -43,6 +44,28 @@ pub fn plain(samples: &Samples, step_ms: Option<i64>) -> Result<Series, SeriesEr
         None => usual_interval(&plan, &gatherer).ok_or(SeriesError::NoStep)?,
     };
     fill_plan(samples, plan, &gatherer, Vec::new(), &AlignSettings::with_step(step_ms))
+}
+
+/// The same of rows that are read a piece at a time, twice. Where every series is in order and its samples are whole steps
+/// apart, as exports of forecasters' tables are, the samples go straight to their cells, and no more than these is held;
+/// otherwise all samples are.
+///
+/// # Errors
+/// As [`plain`], and if the rows can't be read.
+pub fn plain_rows(rows: &mut dyn Rows, step_ms: Option<i64>) -> Result<Series, SeriesError> {
+    let survey = Survey::of(rows)?;
+    let settings = |step_ms| AlignSettings::with_step(step_ms);
+    if let Some(step_ms) = step_ms.or_else(|| survey.usual_interval())
+        && let Some(grid) = Grid::new(&survey, names(rows.keys()), &settings(step_ms))
+    {
+        return grid.fill(rows);
+    }
+    drop(survey);
+    let mut samples = Samples::default();
+    rows.read(&mut |piece| samples.extend(piece))?;
+    samples.keys = rows.keys().to_vec();
+    samples.notes = rows.notes();
+    plain(&samples, step_ms)
 }
 
 /// A name for each series, no two alike, sorted.

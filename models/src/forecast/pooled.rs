@@ -131,15 +131,16 @@ impl Pooled {
     /// Fits over the histories of a fleet. `None` where there is no common season, or no reach for which either half of
     /// the fleet has rows enough.
     #[must_use]
-    pub fn over(histories: &[Vec<f64>], settings: &Settings) -> Option<Self> {
+    pub fn over<H: AsRef<[f64]>>(histories: &[H], settings: &Settings) -> Option<Self> {
         let seasons = match &settings.seasons {
             Seasons::Declared(declared) => with_weeks(declared),
             Seasons::Candidates(candidates) => with_weeks(candidates),
             Seasons::Find => return None,
         };
         let stride = histories.len().div_ceil(MOST_HISTORIES).max(1);
-        let prepare = |history: &Vec<f64>| (fingerprint(history), Prepared::new(history, &seasons, &settings.events));
-        let prepared: Vec<(u64, Prepared)> = histories.iter().step_by(stride).map(prepare).collect();
+        let prepare = |history: &[f64]| (fingerprint(history), Prepared::new(history, &seasons, &settings.events));
+        let prepared: Vec<(u64, Prepared)> =
+            histories.iter().step_by(stride).map(|history| prepare(history.as_ref())).collect();
         let usable: Vec<(u64, &[f64], usize)> = prepared
             .iter()
             .filter(|(_, p)| !p.constant())

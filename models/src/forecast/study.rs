@@ -257,15 +257,15 @@ pub struct FleetShape {
     peak: Shape,
 }
 
-/// Series that shape the fleet's errors; more change little.
-const MOST_STUDIES: usize = 512;
-
 impl FleetShape {
+    /// Series that shape the fleet's errors, taken at even spacing; more change little.
+    pub const MOST_STUDIES: usize = 512;
+
     /// From the studies of a fleet; `None` if fewer than two could be tested.
     #[must_use]
     pub fn of(studies: &[Study]) -> Option<Self> {
         let tested: Vec<&Study> = studies.iter().filter(|s| s.steps.windows > 0.0).collect();
-        let stride = tested.len().div_ceil(MOST_STUDIES).max(1);
+        let stride = tested.len().div_ceil(Self::MOST_STUDIES).max(1);
         let kept = || tested.iter().step_by(stride);
         (tested.len() > 1)
             .then(|| Self { steps: Shape::of(kept().map(|s| &s.steps)), peak: Shape::of(kept().map(|s| &s.peak)) })

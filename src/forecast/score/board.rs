@@ -42,7 +42,7 @@ fn mean_of(sum: (f64, usize)) -> f64 {
 }
 
 impl Fleet {
-    pub(super) fn new(histories: &[Vec<f64>]) -> Self {
+    pub(super) fn new(histories: &[&[f64]]) -> Self {
         Self { sums: vec![Sums::default(); histories.len()] }
     }
 

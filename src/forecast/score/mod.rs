@@ -72,7 +72,7 @@ pub fn score_rolling(
         let back = horizon + k * rolling.every_steps.max(1);
         let cut = |row: usize| whole[row].len().checked_sub(back).filter(|&cut| cut >= LEAST_HISTORY);
         let rows: Vec<(usize, usize)> = (0..whole.len()).filter_map(|row| Some((row, cut(row)?))).collect();
-        let kept: Vec<Vec<f64>> = rows.iter().map(|&(row, cut)| whole[row][..cut].to_vec()).collect();
+        let kept: Vec<&[f64]> = rows.iter().map(|&(row, cut)| &whole[row][..cut]).collect();
         let (before, all) = ((origins - 1 - k) * whole.len(), origins * whole.len());
         let subjects: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
         let tell = |done: usize, _: usize| progress(before + done, all);
@@ -121,7 +121,7 @@ pub fn score_truth(
             let values =
                 truth.get(&forecast.subject, forecast.signal).map(|values| values.to_vec()).unwrap_or_default();
             let truth = following(&values, &truth.axis, forecast);
-            (row, score(&Held { history: &whole[row], truth: &truth, forecast, season }))
+            (row, score(&Held { history: whole[row], truth: &truth, forecast, season }))
         })
         .collect();
     fleet.add(scored);

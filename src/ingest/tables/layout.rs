@@ -1,6 +1,6 @@
 //! Which column of a table is what.
 
-use super::frame::{Cells, Kind, Table, TypedColumn};
+use super::table::{Column, Header, Kind};
 use crate::domain::{InputError, Location};
 use crate::metrics::TableShape;
 
@@ -34,7 +34,7 @@ pub(super) struct Layout {
 ///
 /// # Errors
 /// If there is no time, no value, or more than one way to read the table; lists the columns.
-pub(super) fn layout(table: &Table, shape: &TableShape) -> Result<Layout, InputError> {
+pub(super) fn layout(table: &Header, shape: &TableShape) -> Result<Layout, InputError> {
     let time = match &shape.time {
         Some(name) => Some(named(table, name)?),
         None => find(table, &TIMES).or(prefixed(table, "timestamp")?),
@@ -57,7 +57,7 @@ pub(super) fn layout(table: &Table, shape: &TableShape) -> Result<Layout, InputE
             })
         }
     };
-    let braces = find(table, &["labels"]).filter(|&index| rest.contains(&index) && is_braced(&table.columns[index]));
+    let braces = find(table, &["labels"]).filter(|&index| rest.contains(&index) && table.columns[index].braced);
     rest.retain(|&index| Some(index) != series && Some(index) != braces);
 
     let found = Layout { time, series, braces, ..Layout::default() };
@@ -83,23 +83,30 @@ pub(super) fn layout(table: &Table, shape: &TableShape) -> Result<Layout, InputE
 
 /// One value column: texts, and numbers that are no measurements, beside it tell rows apart.
 fn long(
-    table: &Table,
+    table: &Header,
     shape: &TableShape,
     value: usize,
     rest: &[usize],
     mut found: Layout,
 ) -> Result<Layout, InputError> {
-    if matches!(table.columns[value].kind, Kind::Instant | Kind::Other) {
-        let location = Location::Column(table.columns[value].name.clone());
-        return Err(InputError::at(&table.file, location, "holds no numbers, which a value column must"));
+    let Column { name, kind, type_name, .. } = &table.columns[value];
+    if matches!(kind, Kind::Instant | Kind::Other) {
+        let location = Location::Column(name.clone());
+        let what = if *kind == Kind::Instant { "times".to_owned() } else { format!("cells of type {type_name}") };
+        return Err(InputError::at(
+            &table.file,
+            location,
+            format!("holds {what}, but a value column must hold numbers"),
+        )
+        .hint("export it as a number (integer, decimal or 32 or 64 bit floating point)"));
     }
     // Beside a metric and a value, a number written as text is a label such as `le`; a column of floats never is,
     // and where the caller chose the value among several, neither are the others.
     let (as_text, floats): (Vec<usize>, Vec<usize>) =
         of_kind(table, rest, Kind::Float).into_iter().partition(|&index| {
-            let TypedColumn { name, cells, .. } = &table.columns[index];
+            let name = &table.columns[index].name;
             let may_be_label = shape.value.is_none() || name == "le" || name == "quantile";
-            found.series.is_some() && may_be_label && matches!(cells, Cells::Text(_))
+            found.series.is_some() && may_be_label && table.all_text
         });
     if !floats.is_empty() {
         let numbers = names(table, &floats);
@@ -118,7 +125,7 @@ fn long(
 }
 
 /// No value column by name: each column of numbers is a series, or a metric where texts tell rows apart.
-fn wide(table: &Table, shape: &TableShape, rest: &[usize], mut found: Layout) -> Result<Layout, InputError> {
+fn wide(table: &Header, shape: &TableShape, rest: &[usize], mut found: Layout) -> Result<Layout, InputError> {
     let numbers: Vec<usize> = rest
         .iter()
         .copied()
@@ -148,37 +155,31 @@ fn wide(table: &Table, shape: &TableShape, rest: &[usize], mut found: Layout) ->
     Ok(found)
 }
 
-fn of_kind(table: &Table, columns: &[usize], kind: Kind) -> Vec<usize> {
+fn of_kind(table: &Header, columns: &[usize], kind: Kind) -> Vec<usize> {
     columns.iter().copied().filter(|&index| table.columns[index].kind == kind).collect()
 }
 
-fn is_number(column: &TypedColumn) -> bool {
+fn is_number(column: &Column) -> bool {
     matches!(column.kind, Kind::Integer | Kind::Float)
 }
 
 /// A type that means nothing here, or numbers of rows as data frames write their index.
-fn is_unreadable(column: &TypedColumn) -> bool {
+fn is_unreadable(column: &Column) -> bool {
     let is_index = ["Unnamed: ", "__index_level_"].iter().any(|start| column.name.starts_with(start));
     column.kind == Kind::Other || column.kind == Kind::Integer && (column.name.is_empty() || is_index)
 }
 
-fn is_braced(column: &TypedColumn) -> bool {
-    let Cells::Text(cells) = &column.cells else { return false };
-    let first = cells.iter().flatten().find(|cell| !cell.is_empty());
-    first.is_some_and(|cell| cell.trim_start().starts_with('{') || cell.contains("=\""))
-}
-
 /// The first of the names that the table has; a name in another case counts where no column has it in this one.
-fn find(table: &Table, names: &[&str]) -> Option<usize> {
+fn find(table: &Header, names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| {
         let exact = table.columns.iter().position(|column| column.name == *name);
         exact.or_else(|| table.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)))
     })
 }
 
-fn prefixed(table: &Table, prefix: &str) -> Result<Option<usize>, InputError> {
+fn prefixed(table: &Header, prefix: &str) -> Result<Option<usize>, InputError> {
     let starts =
-        |column: &TypedColumn| column.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        |column: &Column| column.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let found: Vec<usize> = (0..table.columns.len()).filter(|&index| starts(&table.columns[index])).collect();
     match found[..] {
         [] => Ok(None),
@@ -188,23 +189,23 @@ fn prefixed(table: &Table, prefix: &str) -> Result<Option<usize>, InputError> {
 }
 
 /// The column that the caller named.
-fn named(table: &Table, name: &str) -> Result<usize, InputError> {
+fn named(table: &Header, name: &str) -> Result<usize, InputError> {
     let exact = table.columns.iter().position(|column| column.name == name);
     exact.ok_or_else(|| problem(table, &format!("no column {name:?}")))
 }
 
-fn ambiguous(table: &Table, what: &str) -> InputError {
+fn ambiguous(table: &Header, what: &str) -> InputError {
     problem(table, what)
         .hint("say which column is the time, the series and the value, or leave the others out of the export")
 }
 
-fn problem(table: &Table, what: &str) -> InputError {
+fn problem(table: &Header, what: &str) -> InputError {
     let all: Vec<usize> = (0..table.columns.len()).collect();
     InputError::whole(&table.file, format!("has {what}; its columns are {}", names(table, &all)))
 }
 
 /// `"a", "b" and 7 more`
-fn names(table: &Table, columns: &[usize]) -> String {
+fn names(table: &Header, columns: &[usize]) -> String {
     const SHOWN: usize = 12;
     let shown: Vec<String> =
         columns.iter().take(SHOWN).map(|&index| format!("{:?}", table.columns[index].name)).collect();

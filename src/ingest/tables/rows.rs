@@ -1,122 +1,166 @@
-//! A table whose columns are understood into samples.
+//! A table whose columns are understood, read as measurements.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::frame::{Kind, Table, TypedColumn};
-use super::keys::{Codes, Combinations, codes, combine};
+use super::keys::Naming;
 use super::layout::{Layout, layout};
 use super::numbers::for_each_value;
-use super::times::{MISSING, times_ms};
-use crate::collector::Collector;
-use crate::domain::samples::SeriesKey;
-use crate::domain::{InputError, Location, Samples};
+use super::table::{Block, Header, Next, Table};
+use super::times::{Clock, MISSING};
+use crate::collector::notes;
+use crate::domain::samples::{Piece, Rows, SeriesKey};
+use crate::domain::{InputError, Samples};
 use crate::metrics::TableShape;
-use crate::openmetrics;
 
-/// A combination that has no row with a value yet.
+/// A combination of texts that has no row with a value yet.
 const UNSEEN: u32 = u32::MAX;
 
-/// Reads the table in the shape the caller names or its columns suggest.
-pub(super) fn samples(table: &Table, shape: &TableShape) -> Result<Samples, InputError> {
-    let step_ms = shape.step_ms.max(1);
-    let layout = layout(table, shape)?;
-    let times = layout.time.map(|time| times_ms(table, &table.columns[time], step_ms)).transpose()?;
-    let naming = Naming::of(table, &layout)?;
-    let mut collector = Collector::with_capacity(table.rows.saturating_mul(layout.values.len()));
-    let mut missing = 0;
-    for &value in &layout.values {
-        let column = &table.columns[value];
-        let mut series = vec![UNSEEN; naming.combinations.codes.len()];
-        missing += for_each_value(table, column, |row, value| {
-            let time_ms = match &times {
-                Some(times) => times[row],
-                None => i64::try_from(row).unwrap_or(i64::MAX).saturating_mul(step_ms),
-            };
-            if time_ms == MISSING {
-                let time = &table.columns[layout.time.unwrap_or_default()];
-                return Err(table.error_at(row, time, "has no time beside a value"));
-            }
-            let combination = naming.combinations.of_row[row] as usize;
-            if series[combination] == UNSEEN {
-                series[combination] = collector.series(naming.key(table, column, row, combination)?);
-            }
-            collector.push(series[combination], time_ms, value);
-            Ok(())
-        })?;
-    }
-    let mut samples = collector.finish([(missing, "cells without a value")]);
-    samples.notes.extend(layout.notes);
-    Ok(samples)
+/// A table as measurements, read block by block and as often as is wanted; what is held is a block and the series' names.
+pub struct TableRows<'a> {
+    table: Table<'a>,
+    layout: Layout,
+    step_ms: i64,
+    clock: Option<Clock>,
+    naming: Naming,
+    series: Series,
+    missing: usize,
 }
 
-/// A label of more different numbers than this is a measurement that was taken for a label.
-const MAX_NUMBERS: usize = 1000;
-
-/// The columns that tell which series a row belongs to.
-struct Naming {
-    columns: Vec<(Part, usize)>,
-    codes: Vec<Codes>,
-    combinations: Combinations,
+/// The series met so far.
+#[derive(Default)]
+struct Series {
+    keys: Vec<SeriesKey>,
+    index: HashMap<SeriesKey, u32>,
+    /// By place of the value column, then by combination of texts.
+    known: Vec<Vec<u32>>,
 }
 
-/// What a naming column gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Metric,
-    Label,
-    Labels,
-}
-
-impl Naming {
-    fn of(table: &Table, layout: &Layout) -> Result<Self, InputError> {
-        let metric = layout.series.map(|index| (Part::Metric, index));
-        let braces = layout.braces.map(|index| (Part::Labels, index));
-        let labels = layout.labels.iter().map(|&index| (Part::Label, index));
-        let columns: Vec<(Part, usize)> = metric.into_iter().chain(labels).chain(braces).collect();
-        let mut codes: Vec<Codes> =
-            columns.iter().map(|&(_, index)| codes(&table.columns[index], table.rows)).collect();
-        for (&(part, index), codes) in columns.iter().zip(&codes) {
-            let column = &table.columns[index];
-            if part == Part::Label && column.kind != Kind::Text && codes.texts.len() > MAX_NUMBERS {
-                let problem = format!("holds {} different numbers, too many for a label", codes.texts.len());
-                return Err(InputError::at(&table.file, Location::Column(column.name.clone()), problem)
-                    .hint("if it holds values, say so, or leave it out of the export"));
-            }
-        }
-        let combinations = combine(table, &mut codes);
-        Ok(Self { columns, codes, combinations })
+impl<'a> TableRows<'a> {
+    /// Decides what each column is, by the names given or by their names and types.
+    pub(super) fn new(mut table: Table<'a>, shape: &TableShape) -> Result<Self, InputError> {
+        let step_ms = shape.step_ms.max(1);
+        let layout = layout(&table.header, shape)?;
+        let clock = layout.time.map(|time| Clock::of(&mut table, time, step_ms)).transpose()?;
+        let naming = Naming::new(&table.header, &layout);
+        let series = Series { known: vec![Vec::new(); layout.values.len()], ..Series::default() };
+        Ok(Self { table, layout, step_ms, clock, naming, series, missing: 0 })
     }
 
-    /// The key of a combination, which stands in `row`, for the values of `value`.
-    fn key(&self, table: &Table, value: &TypedColumn, row: usize, combination: usize) -> Result<SeriesKey, InputError> {
-        let mut metric = None;
-        let mut labels = BTreeMap::new();
-        for ((&(part, index), codes), &code) in
-            self.columns.iter().zip(&self.codes).zip(&self.combinations.codes[combination])
-        {
-            let column = &table.columns[index];
-            let text = codes.texts[code as usize].as_deref();
-            let more = match (part, text) {
-                (Part::Metric, None) => return Err(table.error_at(row, column, "names no series")),
-                (Part::Metric, Some(text)) => {
-                    metric = Some(text.to_owned());
-                    continue;
+    /// All measurements at once.
+    pub(super) fn samples(mut self) -> Result<Samples, InputError> {
+        let mut samples = Samples::default();
+        self.read(&mut |piece| samples.extend(piece))?;
+        samples.notes = self.notes();
+        samples.keys = self.series.keys;
+        Ok(samples)
+    }
+}
+
+impl Rows for TableRows<'_> {
+    fn read(&mut self, take: &mut dyn FnMut(Piece<'_>)) -> Result<(), InputError> {
+        let Self { table: Table { header, body }, layout, step_ms, clock, naming, series, missing } = self;
+        *missing = 0;
+        let leading: Vec<usize> = layout.time.into_iter().chain(naming.columns()).collect();
+        let at_once = body.columns_at_once().saturating_sub(leading.len()).max(1);
+        let mut out = Columns::default();
+        let mut done = 0;
+        for values in layout.values.chunks(at_once) {
+            let columns = [&leading[..], values].concat();
+            body.read(&columns, &mut |block| {
+                let times = times(header, layout.time.zip(*clock), *step_ms, block)?;
+                let named = &block.columns[usize::from(layout.time.is_some())..];
+                let combinations = naming.combinations(header, named, block.rows)?;
+                for (i, (&value, cells)) in values.iter().zip(&block.columns[leading.len()..]).enumerate() {
+                    out.clear();
+                    let known = &mut series.known[done + i];
+                    *missing += for_each_value(header, value, cells, block.first_row, |row, number| {
+                        let at = block.first_row + row;
+                        if times[row] == MISSING {
+                            let time = layout.time.unwrap_or_default();
+                            return Err(header.error_at(at, time, "has no time beside a value"));
+                        }
+                        let combination = combinations[row];
+                        let number_of = match known.get(combination as usize) {
+                            Some(&number) if number != UNSEEN => number,
+                            _ => {
+                                let key = naming.key(header, value, at, combination)?;
+                                numbered(&mut series.keys, &mut series.index, known, key, combination)
+                            }
+                        };
+                        out.push(number_of, times[row], number);
+                        Ok(())
+                    })?;
+                    take(Piece { series: &out.series, timestamps_ms: &out.timestamps_ms, values: &out.values });
                 }
-                (_, None) => continue,
-                (Part::Label, Some(text)) => BTreeMap::from([(column.name.clone(), text.to_owned())]),
-                (Part::Labels, Some(text)) => openmetrics::parse_labels(text)
-                    .map_err(|unexpected| table.error_at(row, column, &unexpected.problem))?,
-            };
-            for (name, text) in more {
-                if labels.insert(name.clone(), text).is_some() {
-                    return Err(table.error_at(
-                        row,
-                        column,
-                        &format!("gives the label {name:?}, which has a column of its own"),
-                    ));
-                }
-            }
+                Ok(Next::More)
+            })?;
+            done += values.len();
         }
-        Ok(SeriesKey { metric: metric.unwrap_or_else(|| value.name.clone()), labels })
+        Ok(())
+    }
+
+    fn keys(&self) -> &[SeriesKey] {
+        &self.series.keys
+    }
+
+    fn counts_steps(&self) -> bool {
+        matches!(self.clock, None | Some(Clock::Steps(_)))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        notes([(self.missing, "cells without a value")]).chain(self.layout.notes.iter().cloned()).collect()
+    }
+}
+
+/// The number of a key, new or known, from now on that of its combination.
+fn numbered(
+    keys: &mut Vec<SeriesKey>,
+    index: &mut HashMap<SeriesKey, u32>,
+    known: &mut Vec<u32>,
+    key: SeriesKey,
+    combination: u32,
+) -> u32 {
+    let number = *index.entry(key).or_insert_with_key(|key| {
+        keys.push(key.clone());
+        u32::try_from(keys.len() - 1).expect("an input of at most 4 GiB names fewer than 2^32 series")
+    });
+    let place = combination as usize;
+    if known.len() <= place {
+        known.resize(place + 1, UNSEEN);
+    }
+    known[place] = number;
+    number
+}
+
+/// The time of each row of a block; where there is no time column, rows count steps.
+fn times(header: &Header, time: Option<(usize, Clock)>, step_ms: i64, block: &Block) -> Result<Vec<i64>, InputError> {
+    match time {
+        Some((column, clock)) => clock.times_ms(header, column, block),
+        None => {
+            let step = |row: usize| i64::try_from(row).unwrap_or(i64::MAX).saturating_mul(step_ms);
+            Ok((block.first_row..block.first_row + block.rows).map(step).collect())
+        }
+    }
+}
+
+/// One piece in the making.
+#[derive(Default)]
+struct Columns {
+    series: Vec<u32>,
+    timestamps_ms: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl Columns {
+    fn clear(&mut self) {
+        self.series.clear();
+        self.timestamps_ms.clear();
+        self.values.clear();
+    }
+
+    fn push(&mut self, series: u32, time_ms: i64, value: f64) {
+        self.series.push(series);
+        self.timestamps_ms.push(time_ms);
+        self.values.push(value);
     }
 }

@@ -10,13 +10,19 @@ use crate::marks;
 /// Characters of a name, and lines of marks and of effects, at most.
 const NAME: usize = 48;
 const MARKED: usize = 20;
+/// Numbers from here on are written with an exponent.
+const LARGE: f64 = 1e12;
 
 /// A line a series: the peak expected over the lead time and how the method did on the series' past. Below it the newest
 /// marks of the series that have any, and the effects of known events.
 #[must_use]
 pub fn forecast_table(forecasts: &[Forecast]) -> String {
     let name = |f: &Forecast| printable(&f.subject.to_string());
-    let number = |v: Option<f64>| v.filter(|v| v.is_finite()).map_or_else(|| UNKNOWN.to_owned(), |v| format!("{v:.3}"));
+    let number = |v: Option<f64>| match v.filter(|v| v.is_finite()) {
+        None => UNKNOWN.to_owned(),
+        Some(v) if v.abs() >= LARGE => format!("{v:.3e}"),
+        Some(v) => format!("{v:.3}"),
+    };
     let column = |heading, align, cell: &dyn Fn(&Forecast) -> String| {
         Column::new(heading, align, forecasts.iter().map(cell).collect())
     };
