@@ -1,7 +1,8 @@
 //! The joint model by size and seed: services × node types × zones, with menus, spread, host exclusion and limits on
 //! moves, on the nodes of today and those that can be bought. Prints cost, bound and gaps beside the time.
 //!
-//! `cargo bench --bench optimize -- --export FOLDER` writes the programs in MPS instead, for other solvers.
+//! `cargo bench --bench optimize -- --solve SERVICESxTYPESxZONES-SEED…` solves only these, whatever their size and seed;
+//! `… -- --export FOLDER SERVICESxTYPESxZONES-SEED…` writes their programs in MPS, for other solvers.
 
 #![expect(clippy::print_stdout, reason = "quality is printed beside time")]
 
@@ -41,8 +42,14 @@ impl Clock for Begun {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let Some(folder) = arguments.iter().position(|a| a == "--export").and_then(|at| arguments.get(at + 1)) {
-        export(Path::new(folder));
+    if let Some(at) = arguments.iter().position(|a| a == "--export") {
+        let folder = arguments.get(at + 1).expect("a folder");
+        cases(&arguments[at + 2..]).for_each(|(size, seed)| export(Path::new(folder), size, seed));
+        return;
+    }
+    if let Some(at) = arguments.iter().position(|a| a == "--solve") {
+        print_header();
+        cases(&arguments[at + 1..]).for_each(|(size, seed)| solve(size, seed));
         return;
     }
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
@@ -55,13 +62,30 @@ fn main() {
         });
     }
     group.finish();
+    print_header();
+    for (size, seed) in SIZES.into_iter().flat_map(|size| SEEDS.map(|seed| (size, seed))) {
+        solve(size, seed);
+    }
+}
+
+fn print_header() {
     println!(
         "{:>9} {:>4} {:>6} {:>6} {:>9} {:>9} {:>7} {:>7} {:>7} {:>8} {:>8}",
         "size", "seed", "pods", "nodes", "cost", "bound", "model", "packing", "total", "first s", "seconds"
     );
-    for (size, seed) in SIZES.into_iter().flat_map(|size| SEEDS.map(|seed| (size, seed))) {
-        solve(size, seed);
-    }
+}
+
+/// Sizes and seeds of names such as `500x30x3-1`.
+fn cases(names: &[String]) -> impl Iterator<Item = (Size, u64)> {
+    let names = names.iter().take_while(|name| !name.starts_with("--"));
+    names.map(|name| parse(name).unwrap_or_else(|| panic!("{name}: expected e.g. 500x30x3-1")))
+}
+
+fn parse(name: &str) -> Option<(Size, u64)> {
+    let (size, seed) = name.split_once('-')?;
+    let mut numbers = size.split('x').map(|number| number.parse().ok());
+    let size = Size { services: numbers.next()??, types: numbers.next()??, zones: numbers.next()?? };
+    Some((size, seed.parse().ok()?))
 }
 
 /// One run: what counts is the quality reached by the time.
@@ -95,13 +119,11 @@ fn solve(size: Size, seed: u64) {
     );
 }
 
-/// The programs of all sizes and seeds, one file each.
-fn export(folder: &Path) {
-    for (size, seed) in SIZES.into_iter().flat_map(|size| SEEDS.map(|seed| (size, seed))) {
-        let case = joint(size, seed);
-        let problem = optimize::build(&case.snapshot, &case.catalog, &policy(), &case.menus);
-        let path = folder.join(format!("{size}-{seed}.mps"));
-        std::fs::write(&path, mps::mps(&problem)).expect("the folder can be written to");
-        println!("{}", path.display());
-    }
+/// The program of one size and seed.
+fn export(folder: &Path, size: Size, seed: u64) {
+    let case = joint(size, seed);
+    let problem = optimize::build(&case.snapshot, &case.catalog, &policy(), &case.menus);
+    let path = folder.join(format!("{size}-{seed}.mps"));
+    std::fs::write(&path, mps::mps(&problem)).expect("the folder can be written to");
+    println!("{}", path.display());
 }

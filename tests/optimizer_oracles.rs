@@ -6,10 +6,13 @@
 mod case;
 #[path = "optimizer_oracles/enumeration.rs"]
 mod enumeration;
+#[path = "../benches/optimize/joint.rs"]
+mod joint;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use plimsoll::domain::clock::{StopRule, Stopped as StoppedClock};
+use plimsoll::domain::clock::{Clock, StopRule, Stopped as StoppedClock};
 use plimsoll::domain::plan::{NodeState, Plan};
 use plimsoll::domain::rules::{LabelSelector, ZONE_LABEL};
 use plimsoll::optimize;
@@ -19,9 +22,23 @@ use case::*;
 use enumeration::*;
 
 fn solve(case: &Case) -> Plan {
-    let (snapshot, catalog, policy, menus) = (snapshot(case), catalog(case), policy(case), menus(case));
     let stop = StopRule { time_limit: Duration::from_mins(1), gap: 0.0, seed: 7, threads: 1 };
-    optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &StoppedClock, &mut |_| ()).expect("prices are sound")
+    solve_until(case, &stop, &StoppedClock)
+}
+
+fn solve_until(case: &Case, stop: &StopRule, clock: &dyn Clock) -> Plan {
+    let (snapshot, catalog, policy, menus) = (snapshot(case), catalog(case), policy(case), menus(case));
+    optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut |_| ()).expect("prices are sound")
+}
+
+/// A clock that goes on by a millisecond whenever it is asked, so that a limit in milliseconds is a number of questions.
+#[derive(Default)]
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The whole cost, with what no plan can place.
@@ -51,8 +68,17 @@ proptest! {
     }
 
     #[test]
-    fn equal_inputs_give_equal_plans(case in case()) {
-        prop_assert_eq!(solve(&case), solve(&case));
+    fn equal_inputs_give_equal_plans(case in case(), threads in 1_usize..=2) {
+        let stop = StopRule { time_limit: Duration::from_mins(1), gap: 0.0, seed: 7, threads };
+        prop_assert_eq!(solve_until(&case, &stop, &StoppedClock), solve_until(&case, &stop, &StoppedClock));
+    }
+
+    #[test]
+    fn a_deadline_at_any_moment_leaves_a_checked_plan_no_worse_than_first_fit(case in case(), limit_ms in 0_u64..40) {
+        let stop = StopRule { time_limit: Duration::from_millis(limit_ms), gap: 0.0, seed: 7, threads: 1 };
+        let plan = solve_until(&case, &stop, &Ticking::default());
+        prop_assert!(plan.certificate.feasible, "{:?}", plan.certificate.violations);
+        prop_assert!(cost_of(&plan) <= first_fit(&case) + 1e-9);
     }
 }
 
@@ -73,6 +99,49 @@ fn most_small_problems_are_solved_to_the_optimum() {
     }
     println!("{reached} of {total} at the optimum, mean excess {:.4}", excess / f64::from(total));
     assert!(reached * 10 >= total * 9, "{reached} of {total}");
+}
+
+/// The joint model is large enough for a proof beside the search and for neighbourhoods on two threads.
+#[test]
+fn two_threads_give_equal_plans_byte_for_byte() {
+    let size = joint::Size { services: 16, types: 5, zones: 3 };
+    let (case, policy) = (joint::joint(size, 5), joint::policy());
+    let stop = StopRule { time_limit: Duration::from_mins(10), gap: 0.0, seed: 3, threads: 2 };
+    let plan = || {
+        let plan =
+            optimize::plan(&case.snapshot, &case.catalog, &policy, &case.menus, &stop, &StoppedClock, &mut |_| ());
+        format!("{:#?}", plan.expect("prices are sound"))
+    };
+    let first = plan();
+    assert!(first == plan(), "the same input, seed and stop rule gave two plans");
+}
+
+/// So many offers that the program is built of coarser classes, and so little time that nothing but the first plan is made.
+#[test]
+fn a_large_cluster_has_every_pod_placed_however_short_the_time() {
+    let offers = (0..400).map(|number| SmallOffer {
+        cores: 2 + number % 7,
+        gib: 4 + number % 5,
+        price: 1.0 + number as f64 / 400.0,
+        spot: false,
+        quota: None,
+    });
+    let workloads = (0..300).map(|number| SmallWorkload {
+        quarter_cores: 1 + number % 7,
+        gib: 1 + number / 100,
+        pods: vec![None; 3],
+        menu: vec![(3, 0.0)],
+        exclusive: number % 3 == 0,
+        no_spot: false,
+    });
+    let case =
+        Case { nodes: Vec::new(), offers: offers.collect(), workloads: workloads.collect(), moves: 0, drains: 0 };
+    for limit_ms in [0, 1, 3, 10, 30, 100] {
+        let stop = StopRule { time_limit: Duration::from_millis(limit_ms), gap: 0.0, seed: 7, threads: 1 };
+        let plan = solve_until(&case, &stop, &Ticking::default());
+        assert!(plan.certificate.feasible, "{limit_ms}: {:?}", plan.certificate.violations);
+        assert!(plan.unplaced.is_empty(), "{limit_ms}: {} workloads wait", plan.unplaced.len());
+    }
 }
 
 /// Plans a real dump with the built-in policy and a catalog of its own shapes.

@@ -49,7 +49,7 @@ pub(super) fn reduced_costs(problem: &Problem, row_prices: &[f64]) -> Vec<f64> {
 }
 
 /// The price with the sign a row of the sense has; none where it is no number.
-fn signed(sense: Sense, price: f64) -> f64 {
+pub(super) fn signed(sense: Sense, price: f64) -> f64 {
     match sense {
         _ if !price.is_finite() => 0.0,
         Sense::AtMost => price.min(0.0),

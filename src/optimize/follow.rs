@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::instance::{Instance, Standing};
+use super::instance::{Choice, Instance, Standing};
 use super::occupancy::Occupancy;
-use super::place::in_order;
+use super::place::{close_empty, in_order, quota_left};
 use super::pools::Pool;
 use super::round::Guide;
+use super::sites::Site;
 
 /// Part of a pod that a pool must still be short of to be given one more.
 const LEAST_SHARE: f64 = 0.2;
@@ -22,7 +23,19 @@ pub(super) fn follow(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guid
     for &node in &guide.drained {
         clear(occupancy, node, &mut allowance);
     }
+    let bought = buy_planned(occupancy, guide);
     place_by_share(occupancy, pools, guide);
+    close_empty(occupancy, &bought);
+    step_back(occupancy);
+}
+
+/// Buys the whole nodes that the guide says.
+fn buy_planned(occupancy: &mut Occupancy<'_>, guide: &Guide) -> BTreeSet<usize> {
+    let mut bought = BTreeSet::new();
+    for (&site, &wanted) in &guide.nodes {
+        bought.extend((0..wanted).map_while(|_| quota_left(occupancy, site).then(|| occupancy.buy(site))));
+    }
+    bought
 }
 
 /// Has the pods that a shrinking workload loses be those on nodes that go, where another of their like was to be lost.
@@ -153,7 +166,6 @@ fn place_by_share(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide) 
             *short.entry(group).or_default().entry(pool).or_insert(0.0) -= 1.0;
         }
     }
-    let mut left = Vec::new();
     for pod in in_order(occupancy) {
         let Some(short) = occupancy.pods[pod].group.and_then(|g| short.get_mut(&g)) else { continue };
         let Some(wish) = occupancy.wish(pod) else { continue };
@@ -164,16 +176,59 @@ fn place_by_share(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide) 
             let node = occupancy.best_node(&wish, |n| pool_of[occupancy.nodes[n].site] == pool)?;
             Some((pool, node))
         });
-        match found {
-            Some((pool, node)) => {
-                occupancy.bind(pod, Some(node));
-                *short.entry(pool).or_insert(0.0) -= 1.0;
-            }
-            None => left.push(pod),
+        // Where no pool that is short of it takes it, it goes wherever there is room, before smaller ones fill that.
+        let found = found.or_else(|| {
+            let node = occupancy.best_node(&wish, |_| true)?;
+            Some((pool_of[occupancy.nodes[node].site], node))
+        });
+        if let Some((pool, node)) = found {
+            occupancy.bind(pod, Some(node));
+            *short.entry(pool).or_insert(0.0) -= 1.0;
         }
     }
-    for pod in left {
-        let node = occupancy.wish(pod).and_then(|wish| occupancy.best_node(&wish, |_| true));
-        occupancy.bind(pod, node);
+}
+
+/// Workloads of which pods to come found no room take a step with fewer of them, where its risk costs less than the room
+/// they would take of the cheapest offer.
+fn step_back(occupancy: &mut Occupancy<'_>) {
+    let instance = occupancy.instance;
+    let mut to_come: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for pod in in_order(occupancy) {
+        let state = &occupancy.pods[pod];
+        if let (Some(group), None) = (state.group, state.existing) {
+            to_come.entry(group).or_default().push(pod);
+        }
     }
+    for (group, mut pods) in to_come {
+        let facts = &instance.groups[group];
+        let now = facts.options[occupancy.choices[group]];
+        let room = cheapest_room(occupancy, pods[0]);
+        let cost = |option: &Choice| option.risk_cost_per_hour - f64::from(now.replicas - option.replicas) * room;
+        let fewer = facts.options.iter().enumerate().filter(|(_, option)| {
+            option.size == now.size
+                && option.replicas <= now.replicas
+                && now.replicas - option.replicas <= pods.len() as u32
+        });
+        let best = fewer.min_by(|(i, a), (j, b)| cost(a).total_cmp(&cost(b)).then(i.cmp(j)));
+        let Some((option, choice)) = best.filter(|(option, _)| *option != occupancy.choices[group]) else { continue };
+        occupancy.choose(group, option);
+        for pod in pods.drain(..).rev().take((now.replicas - choice.replicas) as usize) {
+            occupancy.set_removed(pod, true);
+        }
+    }
+}
+
+/// Price an hour of the room that the pod takes of the offer where that is least; nothing where no offer takes it.
+fn cheapest_room(occupancy: &Occupancy<'_>, pod: usize) -> f64 {
+    let instance = occupancy.instance;
+    let state = &occupancy.pods[pod];
+    let offers = instance.sites[instance.standing..].iter();
+    let admitting = offers.filter(|site| instance.shapes.admits(instance.snapshot, state.template, site));
+    let share = |site: &Site| {
+        let asks = state.demand.iter().zip(site.allocatable.iter().zip(&site.daemon_demand));
+        let asks = asks.filter(|(amount, _)| **amount > 0);
+        asks.map(|(amount, (all, daemons))| *amount as f64 / (all - daemons).max(1) as f64).fold(0.0, f64::max)
+    };
+    let prices = admitting.map(|site| (site, share(site))).filter(|(_, share)| *share <= 1.0);
+    prices.map(|(site, share)| share * site.price_per_hour).min_by(f64::total_cmp).unwrap_or(0.0)
 }

@@ -15,23 +15,37 @@ use super::round::Guide;
 const TRIED: usize = 24;
 
 /// A seeded order that visits everything once a round: steps of a number that has no divisor in common with the length.
+///
+/// Partners of what is visited come in an order of their own, so that however many of them are asked for, no visit is
+/// passed over.
 pub(super) struct Rotation {
     seed: u64,
-    next: u64,
+    visits: u64,
+    partners: u64,
 }
 
 impl Rotation {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, next: 0 }
+        Self { seed, visits: 0, partners: 0 }
     }
 
-    /// The next of so many.
-    fn next(&mut self, length: usize) -> usize {
+    /// The next to visit of so many.
+    pub(super) fn visit(&mut self, length: usize) -> usize {
+        self.visits += 1;
+        self.turn(self.visits, length)
+    }
+
+    /// The next of so many to go with what is visited.
+    pub(super) fn partner(&mut self, length: usize) -> usize {
+        self.partners += 1;
+        self.turn(self.partners, length)
+    }
+
+    fn turn(&self, number: u64, length: usize) -> usize {
         let length = length.max(1) as u64;
         let wanted = length / 2 + self.seed % 1009 + 1;
         let step = (wanted..wanted + length).find(|step| greatest_common_divisor(*step, length) == 1).unwrap_or(1);
-        self.next += 1;
-        (self.next.wrapping_mul(step) % length) as usize
+        (number.wrapping_mul(step) % length) as usize
     }
 }
 
@@ -54,7 +68,7 @@ pub(super) fn improve(
         if out_of_time() || idle > span {
             return false;
         }
-        let turn = rotation.next(span);
+        let turn = rotation.visit(span);
         let mark = occupancy.mark();
         let whole = match turn.checked_sub(occupancy.nodes.len()) {
             None if occupancy.nodes[turn].open => give_back(occupancy, turn, guide, rotation),
@@ -103,7 +117,7 @@ fn give_back(occupancy: &mut Occupancy<'_>, node: usize, guide: &Guide, rotation
         if closed.is_empty() {
             return false;
         }
-        let again = closed[rotation.next(closed.len())];
+        let again = closed[rotation.partner(closed.len())];
         stand_again(occupancy, again);
         if may_go(occupancy, node) {
             empty(occupancy, node);
@@ -135,7 +149,7 @@ fn stand_again(occupancy: &mut Occupancy<'_>, node: usize) {
 /// Empties nodes that pay for it: the next of the rotation, those first that save most beyond their pods' worth.
 fn empty_some(occupancy: &mut Occupancy<'_>, but: usize, guide: &Guide, rotation: &mut Rotation) {
     let nodes = occupancy.nodes.len();
-    let first = rotation.next(nodes);
+    let first = rotation.partner(nodes);
     let mut tried: Vec<(f64, usize)> = (0..nodes)
         .map(|offset| (first + offset) % nodes)
         .filter(|n| *n != but && may_go(occupancy, *n))
@@ -163,7 +177,7 @@ fn other_step(occupancy: &mut Occupancy<'_>, group: usize, rotation: &mut Rotati
     if others.is_empty() {
         return false;
     }
-    let option = others[rotation.next(others.len())];
+    let option = others[rotation.partner(others.len())];
     let (before, after) = (facts.options[now].replicas, facts.options[option].replicas);
     occupancy.choose(group, option);
     if after > before {
@@ -201,7 +215,8 @@ fn add(occupancy: &mut Occupancy<'_>, group: usize) -> bool {
     node.is_some()
 }
 
-fn push(occupancy: &mut Occupancy<'_>, group: usize) -> Option<usize> {
+/// A pod to come more of the group, not needed yet.
+pub(super) fn push(occupancy: &mut Occupancy<'_>, group: usize) -> Option<usize> {
     let instance = occupancy.instance;
     let facts = &instance.groups[group];
     let template = facts.template?;
@@ -267,7 +282,12 @@ mod tests {
     fn a_rotation_comes_by_everything_once_a_round() {
         for (seed, length) in [(1, 1), (1, 2), (7, 30), (1008, 97), (u64::MAX, 1609)] {
             let mut rotation = Rotation::new(seed);
-            let seen: BTreeSet<usize> = (0..length).map(|_| rotation.next(length)).collect();
+            let seen: BTreeSet<usize> = (0..length)
+                .map(|round| {
+                    (0..round % 3).for_each(|_| _ = rotation.partner(length + round));
+                    rotation.visit(length)
+                })
+                .collect();
             assert_eq!(seen.len(), length, "seed {seed}, length {length}");
         }
     }

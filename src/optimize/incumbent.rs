@@ -92,9 +92,9 @@ impl<'a> Incumbent<'a> {
         self.state.waiting().is_empty()
     }
 
-    /// The plan, with why pods have no node, and what the checker says of it.
-    pub(super) fn into_plan(mut self) -> (Plan, CheckReport) {
-        explain(&mut self.plan, &self.state);
+    /// The plan, with why pods have no node as far as the time allows, and what the checker says of it.
+    pub(super) fn into_plan(mut self, out_of_time: &dyn Fn() -> bool) -> (Plan, CheckReport) {
+        explain(&mut self.plan, &self.state, out_of_time);
         (self.plan, self.report)
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! 1. [`instance`], [`pools`], [`coarse`]: pods of one template and nodes of one shape become classes.
 //! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
+//!    [`priced`]: with room at those prices, whole nodes and steps of menus give a better bound, and a plan to follow.
 //! 3. [`round`]: the program's numbers become choices and purchases.
-//! 4. [`start`], [`place`], [`mend`], [`buy`], [`consolidate`]: concrete pods on concrete nodes, from "change nothing" on.
+//! 4. [`start`], [`place`], [`mend`], [`buy`], [`consolidate`], [`follow`]: concrete pods on concrete nodes, from "change
+//!    nothing" on; [`improve`] and [`neighbourhood`] go on from the best of them.
 //! 5. [`certificate`]: what is proven.
 //!
 //! [`online`] stands apart: pods placed one by one as they come.
@@ -33,12 +35,14 @@ mod layout;
 mod limits;
 mod mend;
 mod model;
+mod neighbourhood;
 mod occupancy;
 pub mod online;
 pub mod patterns;
 mod place;
 mod plan;
 mod pools;
+mod priced;
 mod reasons;
 mod relations;
 mod restrict;

@@ -4,6 +4,7 @@
 
 mod admission;
 mod fullness;
+mod outlook;
 mod spreads;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use crate::domain::snapshot::WorkloadId;
 
 use super::instance::{Amounts, Instance, Standing, dense_demand};
 use super::occupancy::Occupancy;
-use super::reasons::{Reasons, cluster_after, pending};
+use super::reasons::{Patience, Reasons, cluster_after, pending};
 
 /// The plan of a state, its certificate and what keeps pods out still to be filled in.
 pub(super) fn plan_of(occupancy: &Occupancy<'_>) -> Plan {
@@ -33,14 +33,16 @@ pub(super) fn plan_of(occupancy: &Occupancy<'_>) -> Plan {
     }
 }
 
-/// Says of the plan of a state why pods wait today and why some have no node when it is done.
-pub(super) fn explain(plan: &mut Plan, occupancy: &Occupancy<'_>) {
-    plan.pending = pending(occupancy.instance.snapshot);
+/// Says of the plan of a state why pods wait today and why some have no node when it is done, as far as the time allows.
+pub(super) fn explain(plan: &mut Plan, occupancy: &Occupancy<'_>, out_of_time: &dyn Fn() -> bool) {
+    let mut patience = Patience::new(out_of_time);
+    plan.pending = pending(occupancy.instance.snapshot, &mut patience);
     if plan.unplaced.is_empty() {
         return;
     }
     let (reasons, cluster) = (Reasons::new(occupancy.instance), cluster_after(occupancy));
-    plan.unplaced = unplaced(occupancy, |pod| reasons.of(occupancy, &cluster, pod));
+    let mut patience = Patience::new(out_of_time);
+    plan.unplaced = unplaced(occupancy, |pod| patience.ask(|| reasons.of(occupancy, &cluster, pod)));
     for unplaced in &mut plan.unplaced {
         // What the scheduler says today comes first: the same words stand in the pod's own condition.
         let same = |p: &&Unplaced| (&p.namespace, &p.workload) == (&unplaced.namespace, &unplaced.workload);
@@ -283,7 +285,7 @@ fn removals(occupancy: &Occupancy<'_>) -> Vec<Removal> {
 }
 
 /// Pods without a node, by workload, with the reasons of one pod of each template.
-fn unplaced(occupancy: &Occupancy<'_>, reasons: impl Fn(usize) -> Vec<String>) -> Vec<Unplaced> {
+fn unplaced(occupancy: &Occupancy<'_>, mut reasons: impl FnMut(usize) -> Vec<String>) -> Vec<Unplaced> {
     let mut kinds: BTreeMap<(String, String, usize), Vec<usize>> = BTreeMap::new();
     for pod in occupancy.waiting() {
         let state = &occupancy.pods[pod];

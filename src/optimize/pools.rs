@@ -58,10 +58,22 @@ struct PoolKey {
     accepts_new: bool,
     elastic: bool,
     room: Amounts,
+    /// The node, where each is a pool of its own.
+    alone: Option<usize>,
 }
 
 /// All pools: standing ones first, then what can be bought, each in the order of (offer, zone).
 pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
+    pools_of(instance, false)
+}
+
+/// The same with a pool for each node that stands, so that pods have to fit single nodes: a larger program with a higher
+/// optimum, which is still a relaxation.
+pub(super) fn pools_by_node(instance: &Instance<'_>) -> Vec<Pool> {
+    pools_of(instance, true)
+}
+
+fn pools_of(instance: &Instance<'_>, by_node: bool) -> Vec<Pool> {
     let loads = node_loads(instance);
     let pinned: BTreeSet<usize> =
         instance.pods.iter().filter(|p| p.standing == Standing::Fixed).filter_map(|p| p.node).collect();
@@ -77,6 +89,7 @@ pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
             accepts_new: site.accepts_new,
             elastic,
             room: if elastic { loads[index].room.clone() } else { Vec::new() },
+            alone: by_node.then_some(index),
         };
         by_key.entry(key).or_default().push(index);
     }
@@ -128,7 +141,7 @@ pub(super) fn pools(instance: &Instance<'_>) -> Vec<Pool> {
                 && (&stands.offer, &stands.zone, stands.capacity_type) == (&site.offer, &site.zone, site.capacity_type)
         };
         // A pod that asks for nodes by name tells those that stand from those to come.
-        let by_name = (0..instance.snapshot.templates.len()).any(|t| instance.shapes.names_nodes(t));
+        let by_name = by_node || (0..instance.snapshot.templates.len()).any(|t| instance.shapes.names_nodes(t));
         let joins = if by_name { None } else { pools[..standing].iter().position(alike) };
         pools.push(Pool {
             name: unique(&mut names, &format!("new {}/{}", site.offer, site.zone)),

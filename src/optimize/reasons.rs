@@ -11,6 +11,38 @@ use super::eligibility::{Cluster, NodeState, minds_no_pod, why_not, why_not_offe
 use super::instance::Instance;
 use super::occupancy::Occupancy;
 
+/// Kinds of pods that are explained whatever the time: a reader looks at a few.
+const FEW: usize = 10;
+
+/// What is said of pods that were not looked into.
+const OUT_OF_TIME: &str = "not looked into: the time limit came first";
+
+/// How long explaining may go on: for the first few kinds of pods always, then until the time is over.
+pub(super) struct Patience<'a> {
+    out_of_time: &'a dyn Fn() -> bool,
+    explained: usize,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(out_of_time: &'a dyn Fn() -> bool) -> Self {
+        Self { out_of_time, explained: 0 }
+    }
+
+    /// Whether another explanation would be given.
+    fn lasts(&self) -> bool {
+        self.explained < FEW || !(self.out_of_time)()
+    }
+
+    /// The explanation, or what stands for it where there is no more time.
+    pub(super) fn ask(&mut self, explain: impl FnOnce() -> Vec<String>) -> Vec<String> {
+        if !self.lasts() {
+            return vec![OUT_OF_TIME.to_owned()];
+        }
+        self.explained += 1;
+        explain()
+    }
+}
+
 /// Explains pods without a node: over the nodes that stand, then over the offers.
 pub(super) struct Reasons<'a> {
     offered: Vec<NodeState<'a>>,
@@ -80,7 +112,7 @@ pub(super) fn cluster_after<'a>(occupancy: &Occupancy<'a>) -> Cluster<'a> {
 }
 
 /// Pods that have no node now, by workload, with what the cluster as it stands says to them.
-pub(super) fn pending(snapshot: &Snapshot) -> Vec<Unplaced> {
+pub(super) fn pending(snapshot: &Snapshot, patience: &mut Patience<'_>) -> Vec<Unplaced> {
     let mut waiting: BTreeMap<(&WorkloadId, usize), u32> = BTreeMap::new();
     for pod in snapshot.pods.iter().filter(|p| p.node.is_none() && !p.deleting) {
         *waiting.entry((&pod.workload, pod.template)).or_default() += 1;
@@ -93,20 +125,18 @@ pub(super) fn pending(snapshot: &Snapshot) -> Vec<Unplaced> {
     let mut heard: Vec<(&PodTemplate, String)> = Vec::new();
     let explained = waiting.into_iter().filter_map(|((id, template), count)| {
         let template = snapshot.templates.get(template)?;
-        let alone = minds_no_pod(&cluster, template);
+        // Where the time is over, asking this of a template costs more than it can spare.
+        let alone = patience.lasts() && minds_no_pod(&cluster, template);
         let alike = |other: &PodTemplate| other.requests == template.requests && other.rules == template.rules;
-        let known = heard.iter().find(|(other, _)| alone && alike(other)).map(|(_, sentence)| sentence.clone());
-        let sentence = known.unwrap_or_else(|| {
-            let sentence = why_not(&cluster, template, &template.requests).sentence("nodes");
-            heard.extend(alone.then(|| (template, sentence.clone())));
-            sentence
+        let known = heard.iter().find(|(other, _)| alone && alike(other)).map(|(_, sentence)| vec![sentence.clone()]);
+        let reasons = known.unwrap_or_else(|| {
+            patience.ask(|| {
+                let sentence = why_not(&cluster, template, &template.requests).sentence("nodes");
+                heard.extend(alone.then(|| (template, sentence.clone())));
+                vec![sentence]
+            })
         });
-        Some(Unplaced {
-            namespace: id.namespace.clone(),
-            workload: format!("{}/{}", id.kind, id.name),
-            count,
-            reasons: vec![sentence],
-        })
+        Some(Unplaced { namespace: id.namespace.clone(), workload: format!("{}/{}", id.kind, id.name), count, reasons })
     });
     explained.collect()
 }

@@ -111,6 +111,11 @@ impl Guide {
         guide
     }
 
+    /// The guide with pods as valuable as another has them.
+    pub(super) fn with_worth_of(self, other: &Self) -> Self {
+        Self { worth: other.worth.clone(), ..self }
+    }
+
     /// What having the pod placed is worth an hour, as a measure of how hard it is to place.
     pub(super) fn worth(&self, occupancy: &Occupancy<'_>, pod: usize) -> f64 {
         let state = &occupancy.pods[pod];

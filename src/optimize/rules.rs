@@ -183,11 +183,12 @@ fn spread(
         return;
     }
     let most: u32 = members.iter().map(|(g, _)| model.instance.groups[*g].most_replicas()).sum();
+    let highest = f64::from(most / floors.len() as u32);
     let group = members.iter().next().map_or(0, |(g, _)| *g);
     let floor_rows: Vec<Vec<(usize, f64)>> =
         floors.iter().map(|pools| terms(model, members, |p| pools.contains(&p))).collect();
     let number = model.problem.variables.len();
-    let floor = model.variable(Quantity::SpreadFloor { group, spread: number }, 0.0, f64::from(most), false, 0.0);
+    let floor = model.variable(Quantity::SpreadFloor { group, spread: number }, 0.0, highest, false, 0.0);
     for (number, mut row) in floor_rows.into_iter().enumerate() {
         row.push((floor, -1.0));
         let row = model.row(format!("{name}/least/{number}"), row, Sense::AtLeast, 0.0);
@@ -199,21 +200,28 @@ fn spread(
         if row.is_empty() {
             continue;
         }
-        row.push((floor, -1.0));
         // Pods that stand may all stay, however uneven that leaves the domains; and those on nodes the rule leaves out
         // are not counted by it.
-        let now = standing(model, members, pools);
+        let now = f64::from(standing(model, members, pools));
         let left_out: BTreeSet<usize> = pools
             .iter()
             .copied()
             .filter(|p| !members.iter().all(|(_, t)| model.pool_admits_all(&model.pools[*p], *t)))
             .collect();
         let uncounted = standing(model, members, &left_out);
-        let skew = f64::from(now.max(rule.max_skew.saturating_add(uncounted)));
+        let (rise, skew) = within_skew(now, f64::from(rule.max_skew.saturating_add(uncounted)), highest);
+        row.push((floor, -rise));
         let row = model.row(format!("{name}/most/{domain}"), row, Sense::AtMost, skew);
         row.rule = policy.map(str::to_owned);
         "pod of skew".clone_into(&mut row.unit);
     }
+}
+
+/// Slope and height of the line that is nowhere below `max(now, floor + skew)` for floors from 0 to the highest, and as
+/// low as it can be: either no pod comes to a domain, or it has at most the skew more than the emptiest.
+fn within_skew(now: f64, skew: f64, highest: f64) -> (f64, f64) {
+    let (at_none, at_highest) = (now.max(skew), now.max(highest + skew));
+    if highest > 0.0 { ((at_highest - at_none) / highest, at_none) } else { (0.0, at_none) }
 }
 
 /// At most a share of the replicas on spot nodes; what is beyond that now may stay.
@@ -267,6 +275,26 @@ fn zone_losses(model: &mut Model<'_>) {
             let row = model.row(name, row, Sense::AtMost, right + beyond);
             row.rule = Some(rule);
             "replica in one zone".clone_into(&mut row.unit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within_skew;
+
+    #[test]
+    fn the_line_is_above_both_what_stands_and_what_the_skew_allows_and_meets_them_at_its_ends() {
+        for (now, skew, highest) in
+            [(4.0, 1.0, 5.0), (0.0, 1.0, 3.0), (9.0, 2.0, 3.0), (2.0, 1.0, 0.0), (3.0, 5.0, 4.0)]
+        {
+            let (rise, height) = within_skew(now, skew, highest);
+            let line = |floor: f64| height + rise * floor;
+            for floor in (0..=20).map(|step| highest * f64::from(step) / 20.0) {
+                assert!(line(floor) >= f64::max(now, floor + skew) - 1e-9, "{now} {skew} {highest} at {floor}");
+            }
+            assert!((line(0.0) - f64::max(now, skew)).abs() < 1e-9);
+            assert!((line(highest) - f64::max(now, highest + skew)).abs() < 1e-9);
         }
     }
 }

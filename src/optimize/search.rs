@@ -19,15 +19,17 @@ use super::conflict::conflict;
 use super::first_fit::first_fit;
 use super::improve::{Rotation, improve};
 use super::incumbent::Incumbent;
-use super::instance::Instance;
+use super::instance::{Instance, Standing};
 use super::model;
+use super::neighbourhood::Neighbourhoods;
 use super::plan::unmodelled_rules;
-use super::pools::{Pool, pools};
+use super::pools::{Pool, pools, pools_by_node};
+use super::priced::{gives_back, priced, settled};
 use super::relations::Relations;
 use super::restrict::around;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
-use super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax};
+use super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax, relax_within};
 use super::start::start;
 use super::{Progress, Stage};
 
@@ -43,9 +45,21 @@ const MOST_TREE_NODES: i32 = 20_000;
 /// Share of the time that may go by before the relaxation is begun.
 const PLAIN_SHARE: f64 = 0.4;
 
-/// Shares of the time left for the whole program beside the search for plans, and for a part of it.
+/// Relative gap to which the program with room at a price is solved: it is solved to its end in seconds, mostly.
+const PRICED_GAP: f64 = 2e-4;
+
+/// Share of the time kept for explaining why pods wait, where some do.
+const EXPLAINING_SHARE: f64 = 0.05;
+
+/// Shares of the time left for the whole program: a large one, a small one, and a large one where room at a price has
+/// given a bound already.
 const PROOF_SHARE: f64 = 0.85;
+const SMALL_PROOF_SHARE: f64 = 0.6;
+const LATE_PROOF_SHARE: f64 = 0.3;
+
+/// Shares of the time left for a part of the program, and for what is left of it once nodes and steps are settled.
 const PART_SHARE: f64 = 0.35;
+const SETTLED_SHARE: f64 = 0.2;
 
 /// Changes tried before the first check of an improved plan, doubled from check to check, and the number of checks.
 const FIRST_SLICE: usize = 200;
@@ -56,11 +70,13 @@ const MOST_SLICES: usize = 8;
 struct Watch<'a> {
     clock: &'a dyn Clock,
     stop: &'a StopRule,
+    /// Time kept for what comes after.
+    kept: Duration,
 }
 
 impl Watch<'_> {
     fn left(&self) -> Duration {
-        self.stop.time_limit.saturating_sub(self.clock.elapsed())
+        self.stop.time_limit.saturating_sub(self.kept).saturating_sub(self.clock.elapsed())
     }
 
     /// A share of the time left for the solver, which overshoots its limit by up to a tenth.
@@ -70,7 +86,8 @@ impl Watch<'_> {
             relative_gap: (self.stop.gap / 2.0).clamp(0.0, 1.0),
             most_nodes: MOST_TREE_NODES,
             seed: self.stop.seed,
-            threads: self.stop.threads.max(1),
+            // Threads are the search's own: each of them runs one solver.
+            threads: 1,
         }
     }
 
@@ -89,6 +106,13 @@ struct Proof {
     unplaceable: f64,
 }
 
+impl Proof {
+    /// Whether a plan of the cost is as near to the bound as was asked for.
+    fn suffices(&self, cost: f64, stop: &StopRule) -> bool {
+        certificate::gap(cost - self.unplaceable, self.bound - self.unplaceable) <= stop.gap
+    }
+}
+
 pub(super) fn search(
     snapshot: &Snapshot,
     catalog: &Catalog,
@@ -98,9 +122,11 @@ pub(super) fn search(
     clock: &dyn Clock,
     progress: &mut dyn FnMut(Progress),
 ) -> Plan {
-    let watch = Watch { clock, stop };
     progress(Progress { stage: Stage::Collapse, cost_per_hour: None, bound_per_hour: None });
     let instance = Instance::new(snapshot, catalog, policy, menus);
+    let waits = instance.pods.iter().any(|pod| pod.standing == Standing::Waiting);
+    let kept = stop.time_limit.mul_f64(if waits { EXPLAINING_SHARE } else { 0.0 });
+    let watch = Watch { clock, stop, kept };
     let relations = Relations::new(&instance);
     let coarse = coarser(&instance, &relations);
     let (seen, seen_relations) = coarse.as_ref().map_or((&instance, &relations), |c| (&c.instance, &c.relations));
@@ -129,11 +155,20 @@ pub(super) fn search(
         let plain = stages.guide(&problem, &[], &[]);
         stages.place(&mut incumbent, &plain, false, &proof);
     }
+    if !incumbent.is_complete() && watch.out_of_time() {
+        // Cut short: what waits still goes to the first node that takes it, so that no deadline leaves pods out.
+        incumbent.change(|state| {
+            state.keep_even(false);
+            first_fit(state);
+            false
+        });
+    }
     stages.report(Stage::Check, &incumbent, Some(proof.bound));
+    let watch = Watch { kept: Duration::ZERO, ..watch };
     let mut plan = certified(&instance, &problem, &proof, watch, incumbent);
     plan.certificate.prices = catalog.prices;
     // Rows of a coarser program stand for many rules, which it cannot tell apart.
-    if relaxed.outcome == Outcome::Finished && coarse.is_none() {
+    if relaxed.outcome == Outcome::Finished && coarse.is_none() && !watch.out_of_time() {
         // Explaining must not take longer than the time limit, nor eat the time of the search before it.
         let effort = || watch.effort(0.5);
         plan.conflict = conflict(&problem, &left_out(&problem, &relaxed.values), &effort);
@@ -141,6 +176,18 @@ pub(super) fn search(
         sensitivity::confirm(&mut problem, optimum, &mut plan.binding, &effort);
     }
     plan
+}
+
+/// Whose turn it is: nodes and workloads in the local search, and nodes in neighbourhoods.
+struct Turns {
+    rotation: Rotation,
+    neighbourhoods: Neighbourhoods,
+}
+
+impl Turns {
+    fn new(seed: u64) -> Self {
+        Self { rotation: Rotation::new(seed), neighbourhoods: Neighbourhoods::new(seed) }
+    }
 }
 
 /// What every stage needs.
@@ -176,8 +223,7 @@ impl<'a> Stages<'a, '_> {
     }
 
     fn done(&self, incumbent: &Incumbent<'_>, proof: &Proof) -> bool {
-        let (cost, bound) = (incumbent.cost() - proof.unplaceable, proof.bound - proof.unplaceable);
-        self.watch.out_of_time() || incumbent.feasible() && certificate::gap(cost, bound) <= self.watch.stop.gap
+        self.watch.out_of_time() || incumbent.feasible() && proof.suffices(incumbent.cost(), self.watch.stop)
     }
 
     /// Whatever waits placed first-fit, then bought for without any guidance.
@@ -204,7 +250,7 @@ impl<'a> Stages<'a, '_> {
 
     /// From the relaxation's answer on: its plan followed, then those of the integer program, each improved.
     fn search(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem, relaxed: &Relaxation, proof: &mut Proof) {
-        let mut rotation = Rotation::new(self.watch.stop.seed);
+        let mut turns = Turns::new(self.watch.stop.seed);
         let guide = self.guide(problem, &relaxed.values, &relaxed.row_prices);
         if self.coarse.is_some() {
             // Its pools are not the cluster's, so that there is no plan to follow but only prices to go by.
@@ -213,41 +259,131 @@ impl<'a> Stages<'a, '_> {
             self.vary_choices(incumbent, &guide, proof);
             return;
         }
-        if !self.done(incumbent, proof) {
+        let followed = self.price_room(incumbent, problem, relaxed, proof);
+        if !self.done(incumbent, proof) && (!followed || integers(problem) <= MOST_INTEGERS) {
             self.report(Stage::Place, incumbent, Some(proof.bound));
             self.try_guide(incumbent, &guide, proof);
         }
-        let integers = problem.variables.iter().filter(|v| v.integer).count();
-        let whole = Restriction::none(problem);
-        if integers <= MOST_INTEGERS {
-            if !self.done(incumbent, proof) {
-                self.report(Stage::Round, incumbent, Some(proof.bound));
-                let found = integer(problem, &whole, self.watch.effort(0.6), None);
-                self.learn(incumbent, problem, relaxed, found, proof);
-            }
-        } else if !self.done(incumbent, proof) {
+        if !self.done(incumbent, proof) {
             self.report(Stage::Round, incumbent, Some(proof.bound));
-            let two = self.watch.stop.threads > 1;
-            let watch = self.watch;
-            let proven = std::thread::scope(|scope| {
-                let proving = two.then(|| scope.spawn(|| integer(problem, &whole, watch.effort(PROOF_SHARE), None)));
+            self.prove(incumbent, problem, relaxed, &guide, &mut turns, proof, followed);
+        }
+        self.prove_by_node(incumbent, &guide, &mut turns, proof);
+        self.polish(incumbent, &guide, &mut turns.rotation, proof);
+        let threads = self.watch.stop.threads;
+        self.plan_anew(incumbent, &guide, &mut turns, threads, proof);
+        self.vary_choices(incumbent, &guide, proof);
+    }
+
+    /// The bound of the program with room at the relaxation's prices, and a plan that gives back the nodes and takes the
+    /// steps that it does; whether there was one to follow.
+    fn price_room(
+        &mut self,
+        incumbent: &mut Incumbent<'a>,
+        problem: &Problem,
+        relaxed: &Relaxation,
+        proof: &mut Proof,
+    ) -> bool {
+        if self.done(incumbent, proof) || !gives_back(problem) {
+            return false;
+        }
+        self.report(Stage::Round, incumbent, Some(proof.bound));
+        let priced = priced(problem, &relaxed.row_prices);
+        let effort = Effort { relative_gap: PRICED_GAP, ..self.watch.effort(PART_SHARE) };
+        let found = integer(&priced, &Restriction::none(&priced), effort, None);
+        proof.bound = proof.bound.max(certificate::solver_bound(&priced, found.bound));
+        let Some(values) = found.values else { return false };
+        let rest = settled(problem, &values);
+        let effort = Effort { relative_gap: PRICED_GAP, ..self.watch.effort(SETTLED_SHARE) };
+        let bought = integer(problem, &rest, effort, None).values;
+        let Some(values) = bought.or_else(|| {
+            let relaxed = relax_within(problem, &rest, self.watch.effort(SETTLED_SHARE));
+            (relaxed.outcome == Outcome::Finished).then_some(relaxed.values)
+        }) else {
+            return false;
+        };
+        self.report(Stage::Place, incumbent, Some(proof.bound));
+        let guide = self.guide(problem, &values, &relaxed.row_prices);
+        self.follow(incumbent, self.pools, &guide, proof);
+        true
+    }
+
+    /// The whole integer program, beside the search for plans where there is a second thread.
+    #[expect(clippy::too_many_arguments, reason = "what one stage hands to the next")]
+    fn prove(
+        &mut self,
+        incumbent: &mut Incumbent<'a>,
+        problem: &Problem,
+        relaxed: &Relaxation,
+        guide: &Guide,
+        turns: &mut Turns,
+        proof: &mut Proof,
+        followed: bool,
+    ) {
+        let watch = self.watch;
+        let whole = Restriction::none(problem);
+        let small = integers(problem) <= MOST_INTEGERS;
+        let two = watch.stop.threads > 1;
+        let share = match (small, followed) {
+            (true, _) => SMALL_PROOF_SHARE,
+            (false, true) => LATE_PROOF_SHARE,
+            (false, false) => PROOF_SHARE,
+        };
+        let mut proven = std::thread::scope(|scope| {
+            let proving = two.then(|| scope.spawn(|| integer(problem, &whole, watch.effort(share), None)));
+            if !small && !followed {
                 let part = around(problem, &relaxed.values, &relaxed.row_prices);
                 let found = integer(problem, &part, watch.effort(PART_SHARE), None);
                 // The bound of a part is none of the whole.
                 self.learn(incumbent, problem, relaxed, Whole { bound: f64::NEG_INFINITY, ..found }, proof);
-                self.polish(incumbent, &guide, &mut rotation, proof);
-                proving.and_then(|thread| thread.join().ok())
-            });
-            let proven = match proven {
-                None if !self.done(incumbent, proof) => Some(integer(problem, &whole, watch.effort(PROOF_SHARE), None)),
-                proven => proven,
-            };
-            if let Some(found) = proven {
-                self.learn(incumbent, problem, relaxed, found, proof);
             }
+            if two || !small {
+                self.polish(incumbent, guide, &mut turns.rotation, proof);
+            }
+            if two {
+                self.plan_anew(incumbent, guide, turns, 1, proof);
+            }
+            proving.and_then(|thread| thread.join().ok())
+        });
+        let late = !small && followed;
+        if proven.is_none() && !late && !self.done(incumbent, proof) {
+            proven = Some(integer(problem, &whole, watch.effort(share), None));
         }
-        self.polish(incumbent, &guide, &mut rotation, proof);
-        self.vary_choices(incumbent, &guide, proof);
+        if let Some(found) = proven {
+            self.learn(incumbent, problem, relaxed, found, proof);
+        }
+    }
+
+    /// The program with a pool for each node, where it is small enough: pods that fit pools may not fit nodes.
+    fn prove_by_node(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, turns: &mut Turns, proof: &mut Proof) {
+        let instance = self.instance;
+        if self.done(incumbent, proof) || instance.standing == 0 {
+            return;
+        }
+        let pools = pools_by_node(instance);
+        let problem = model::build(instance, &pools, self.relations);
+        if integers(&problem) > MOST_INTEGERS {
+            return;
+        }
+        self.report(Stage::Round, incumbent, Some(proof.bound));
+        let watch = self.watch;
+        let whole = Restriction::none(&problem);
+        let solve = || integer(&problem, &whole, watch.effort(SMALL_PROOF_SHARE), None);
+        let found = if watch.stop.threads > 1 {
+            std::thread::scope(|scope| {
+                let proving = scope.spawn(solve);
+                self.plan_anew(incumbent, guide, turns, 1, proof);
+                proving.join().ok()
+            })
+        } else {
+            Some(solve())
+        };
+        let Some(Whole { values, bound }) = found else { return };
+        proof.bound = proof.bound.max(certificate::solver_bound(&problem, bound));
+        if let Some(values) = values {
+            let guide = Guide::read(instance, &pools, &problem, &values, &[]).with_worth_of(guide);
+            self.follow(incumbent, &pools, &guide, proof);
+        }
     }
 
     /// Takes the bound of an answer of the integer program, and tries its plan.
@@ -272,17 +408,22 @@ impl<'a> Stages<'a, '_> {
 
     /// States made from scratch for the guide.
     fn try_guide(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, proof: &Proof) {
+        self.follow(incumbent, self.pools, guide, proof);
+        for guided in [false, true] {
+            self.place(incumbent, guide, guided, proof);
+        }
+    }
+
+    /// States that follow the guide.
+    fn follow(&mut self, incumbent: &mut Incumbent<'a>, pools: &[Pool], guide: &Guide, proof: &Proof) {
         let (instance, relations, watch) = (self.instance, self.relations, self.watch);
         let out_of_time = || watch.out_of_time();
         let spread = self.foresees_domains();
         for evenly in [false, true] {
             if !self.done(incumbent, proof) {
-                let state = followed(instance, relations, self.pools, guide, (evenly, spread), &out_of_time);
+                let state = followed(instance, relations, pools, guide, (evenly, spread), &out_of_time);
                 state.map(|state| incumbent.offer(state));
             }
-        }
-        for guided in [false, true] {
-            self.place(incumbent, guide, guided, proof);
         }
     }
 
@@ -308,6 +449,26 @@ impl<'a> Stages<'a, '_> {
             slices += 1;
             let more = improve(state, guide, rotation, FIRST_SLICE << slices, &out_of_time);
             more && slices < MOST_SLICES && !out_of_time()
+        });
+    }
+
+    /// Plans neighbourhoods of the incumbent anew by programs of their own, until the largest gain nothing.
+    fn plan_anew(
+        &mut self,
+        incumbent: &mut Incumbent<'a>,
+        guide: &Guide,
+        turns: &mut Turns,
+        threads: usize,
+        proof: &Proof,
+    ) {
+        if self.done(incumbent, proof) {
+            return;
+        }
+        let watch = self.watch;
+        incumbent.change(|state| {
+            let effort = Effort { threads, ..watch.effort(1.0) };
+            let more = turns.neighbourhoods.round(state, guide, effort);
+            more && !watch.out_of_time() && !proof.suffices(state.cost().total(), watch.stop)
         });
     }
 
@@ -338,6 +499,11 @@ impl<'a> Stages<'a, '_> {
     }
 }
 
+/// Variables that take whole numbers only.
+fn integers(problem: &Problem) -> usize {
+    problem.variables.iter().filter(|v| v.integer).count()
+}
+
 /// Groups of which the relaxation leaves pods out although some node could hold one.
 fn left_out(problem: &Problem, values: &[f64]) -> BTreeSet<usize> {
     let holdable: BTreeSet<usize> = problem
@@ -365,7 +531,7 @@ fn certified(
     incumbent: Incumbent<'_>,
 ) -> Plan {
     let (cost_now, now_feasible) = incumbent.now;
-    let (mut plan, CheckReport { violations, cost }) = incumbent.into_plan();
+    let (mut plan, CheckReport { violations, cost }) = incumbent.into_plan(&|| watch.out_of_time());
     let unplaceable = proof.unplaceable;
     let without = |cost: CostParts| CostParts { unplaced: (cost.unplaced - unplaceable).max(0.0), ..cost };
     let (cost, cost_now) = (without(cost), without(cost_now));

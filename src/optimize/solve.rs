@@ -38,10 +38,6 @@ impl Restriction {
             whole: problem.variables.iter().map(|v| v.integer).collect(),
         }
     }
-
-    fn relaxed(problem: &Problem) -> Self {
-        Self { whole: vec![false; problem.variables.len()], ..Self::none(problem) }
-    }
 }
 
 /// Terms of a program beyond which it is not solved again and again to explain a plan. A count and not a time, so that
@@ -87,11 +83,17 @@ pub(super) struct Whole {
 
 /// Solves the relaxation.
 pub(super) fn relax(problem: &Problem, effort: Effort) -> Relaxation {
+    relax_within(problem, &Restriction::none(problem), effort)
+}
+
+/// Solves the relaxation as far as `restriction` leaves it open.
+pub(super) fn relax_within(problem: &Problem, restriction: &Restriction, effort: Effort) -> Relaxation {
     let nothing = |outcome| Relaxation { outcome, values: Vec::new(), row_prices: Vec::new() };
     if problem.variables.is_empty() {
         return nothing(Outcome::Finished);
     }
-    let Some(solved) = run(problem, &Restriction::relaxed(problem), effort, None) else {
+    let relaxed = Restriction { whole: vec![false; problem.variables.len()], ..restriction.clone() };
+    let Some(solved) = run(problem, &relaxed, effort, None) else {
         return nothing(Outcome::Failed);
     };
     let outcome = outcome_of(solved.status());

@@ -1,6 +1,6 @@
-"""Bare solvers on the programs the bench writes: cost, bound and gap after so many seconds.
+"""Bare solvers on one program in MPS: cost, bound and gap after so many seconds, one row of a table each.
 
-    compare.py --programs FOLDER [--seconds 30] [--threads 2]
+    compare.py --program FILE.mps [--seconds 30] [--threads 2]
 
 Each solve is a process of its own: OR-Tools and highspy cannot share one.
 """
@@ -12,6 +12,9 @@ import sys
 import time
 
 SOLVERS = ("HiGHS", "CP-SAT", "SCIP")
+# A solver that does not heed its limit is ended after this many times it.
+PATIENCE = 2.0
+GAP = 0.005
 
 
 def highs(path, seconds, threads):
@@ -21,11 +24,11 @@ def highs(path, seconds, threads):
     solver.silent()
     solver.setOptionValue("threads", threads)
     solver.setOptionValue("time_limit", seconds)
-    solver.setOptionValue("mip_rel_gap", 0.005)
+    solver.setOptionValue("mip_rel_gap", GAP)
     solver.readModel(path)
     solver.run()
     info = solver.getInfo()
-    found = info.primal_solution_status == 2
+    found = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
     return info.objective_function_value if found else None, info.mip_dual_bound, solver.version()
 
 
@@ -33,14 +36,15 @@ def cp_sat(path, seconds, threads):
     import ortools
     from ortools.linear_solver.python import model_builder
 
-    model = model_builder.ModelBuilder()
+    model = model_builder.Model()
     model.import_from_mps_file(path)
-    solver = model_builder.ModelSolver("sat")
+    solver = model_builder.Solver("sat")
     solver.set_time_limit_in_seconds(seconds)
-    solver.set_solver_specific_parameters(f"num_workers:{threads} relative_gap_limit:0.005")
+    solver.set_solver_specific_parameters(f"num_workers:{threads} relative_gap_limit:{GAP}")
     status = solver.solve(model)
     found = status in (model_builder.SolveStatus.OPTIMAL, model_builder.SolveStatus.FEASIBLE)
-    return solver.objective_value if found else None, solver.best_objective_bound, ortools.__version__
+    # Without a plan it tells no bound either.
+    return solver.objective_value if found else None, solver.best_objective_bound if found else None, ortools.__version__
 
 
 def scip(path, seconds, threads):
@@ -51,7 +55,7 @@ def scip(path, seconds, threads):
     model.hideOutput()
     model.readProblem(path)
     model.setParam("limits/time", seconds)
-    model.setParam("limits/gap", 0.005)
+    model.setParam("limits/gap", GAP)
     model.optimize()
     found = model.getNSols() > 0
     return model.getObjVal() if found else None, model.getDualbound(), str(model.version())
@@ -65,12 +69,28 @@ def one(solver, path, seconds, threads):
 
 
 def number(value):
-    return "–" if value is None or abs(value) > 1e15 else f"{value:.3f}"
+    return "–" if value is None or not abs(value) < 1e15 else f"{value:.3f}"
+
+
+def row(solver, path, seconds, threads):
+    command = [sys.executable, __file__, "--one", solver, str(path), "--seconds", str(seconds), "--threads", str(threads)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE * seconds + 10)
+    except subprocess.TimeoutExpired:
+        return path.stem, f"{solver}: did not end in {PATIENCE:.0f} times its limit", "–", "–", "–", "–"
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        why = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return path.stem, f"{solver} failed: {why}", "–", "–", "–", "–"
+    found = json.loads(lines[-1])
+    cost, bound = found["cost"], found["bound"]
+    gap = "–" if cost is None or bound is None else f"{100 * max(0.0, cost - bound) / cost:.2f}%"
+    return path.stem, f"{solver} {found['version']}", number(cost), number(bound), gap, f"{found['seconds']:.1f}"
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", type=pathlib.Path)
+    parser.add_argument("--program", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--one", nargs=2)
@@ -78,21 +98,8 @@ def main():
     if arguments.one:
         one(*arguments.one, arguments.seconds, arguments.threads)
         return
-    print("| program | solver | cost | bound | gap | seconds |\n|---|---|---|---|---|---|")
-    for path in sorted(arguments.programs.glob("*.mps")):
-        for solver in SOLVERS:
-            command = [sys.executable, __file__, "--one", solver, str(path), "--seconds", str(arguments.seconds)]
-            command += ["--threads", str(arguments.threads)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            lines = done.stdout.strip().splitlines()
-            if done.returncode != 0 or not lines:
-                print(f"| {path.stem} | {solver} | failed: {done.stderr.strip().splitlines()[-1:]} | | | |", flush=True)
-                continue
-            found = json.loads(lines[-1])
-            cost, bound = found["cost"], found["bound"]
-            gap = "–" if cost is None else f"{100 * max(0.0, cost - bound) / cost:.2f} %"
-            row = (path.stem, f"{solver} {found['version']}", number(cost), number(bound), gap, f"{found['seconds']:.1f}")
-            print(f"| {' | '.join(row)} |", flush=True)
+    for solver in SOLVERS:
+        print(f"| {' | '.join(row(solver, arguments.program, arguments.seconds, arguments.threads))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -183,6 +183,16 @@ impl Spreads {
         self.evenness[number].skew()
     }
 
+    /// Open nodes by domain, as the view sees them.
+    pub(super) fn present(&self, view: usize) -> &[u32] {
+        &self.present[view]
+    }
+
+    /// Pods of a spread in the domain.
+    pub(super) fn counted(&self, number: usize, domain: usize) -> u32 {
+        self.evenness[number].counted(domain)
+    }
+
     /// Skew of each spread that counts the pod, with its number.
     pub(super) fn skews<'s>(&'s self, relations: &'s Relations, pod: &PodState) -> impl Iterator<Item = (usize, u32)> {
         let counters = relations.counted_by(pod.template, pod.group);

@@ -1,0 +1,139 @@
+//! Stage 2, second half: room at a price. The rows that tie all workloads together, about what nodes hold, are
+//! taken off the program, and what they ask for is charged at the relaxation's prices instead (Lagrangian relaxation;
+//! Geoffrion, 1974). What is left falls apart into workloads that only nodes given back and limits on moves bind together,
+//! and is solved in whole numbers in seconds where the program itself takes hours.
+
+use crate::domain::problem::{Problem, Quantity};
+
+use super::certificate::signed;
+use super::solve::Restriction;
+
+/// Rows about what nodes hold, by the beginning of their names.
+const SHARED: [&str; 3] = ["capacity/", "exclusive/", "hostPort/"];
+
+/// The program with its shared rows at these prices. Its optimum is no more than the program's, for every plan that keeps
+/// the rows pays nothing for them or is paid.
+///
+/// Numbers of pods may be fractions: what is gained by whole ones is little and costs much time.
+pub(super) fn priced(problem: &Problem, row_prices: &[f64]) -> Problem {
+    let mut priced = Problem {
+        variables: problem.variables.clone(),
+        constraints: Vec::new(),
+        constant: problem.constant,
+        groups: Vec::new(),
+        pools: Vec::new(),
+    };
+    let mut rounding = 0.0;
+    for (row, price) in problem.constraints.iter().zip(row_prices) {
+        if !SHARED.iter().any(|shared| row.name.starts_with(shared)) {
+            priced.constraints.push(row.clone());
+            continue;
+        }
+        let price = signed(row.sense, *price);
+        priced.constant += price * row.right;
+        rounding += (price * row.right).abs();
+        for (variable, amount) in &row.terms {
+            priced.variables[*variable].cost -= price * amount;
+        }
+    }
+    // Sums of floating-point numbers are not exact.
+    priced.constant -= 1e-9 * rounding;
+    for variable in &mut priced.variables {
+        variable.integer &= !matches!(variable.quantity, Quantity::Replicas { .. } | Quantity::Unplaced { .. });
+    }
+    priced
+}
+
+/// Whether nodes that stand may be given back at all: without them the priced program says nothing.
+pub(super) fn gives_back(problem: &Problem) -> bool {
+    problem.variables.iter().any(|v| matches!(v.quantity, Quantity::Drained { .. }) && v.upper > 0.0)
+}
+
+/// The program with the nodes given back and the steps taken that these values have: whole nodes are bought for the rest,
+/// of whose pods there may be fractions.
+pub(super) fn settled(problem: &Problem, values: &[f64]) -> Restriction {
+    let mut restriction = Restriction::none(problem);
+    for (index, variable) in problem.variables.iter().enumerate() {
+        restriction.whole[index] = matches!(variable.quantity, Quantity::Nodes { .. });
+        if matches!(variable.quantity, Quantity::Drained { .. } | Quantity::Choice { .. }) {
+            let value = values[index].round().clamp(variable.lower, variable.upper);
+            restriction.bounds[index] = (value, value);
+        }
+    }
+    restriction
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::certificate::solver_bound;
+    use super::super::solve::{Effort, integer, relax};
+    use super::*;
+    use crate::domain::problem::{Constraint, Sense, Variable};
+
+    /// Workloads of one pod size each on a pool of two nodes and another that can be bought, by capacity of a node.
+    fn problem(capacity: f64, pods: &[(f64, f64)], prices: (f64, f64)) -> Problem {
+        let variable = |quantity, upper, cost| Variable { quantity, lower: 0.0, upper, integer: true, cost };
+        let row = |name: &str, terms: Vec<(usize, f64)>, sense, right| Constraint {
+            name: name.to_owned(),
+            rule: None,
+            unit: "unit".to_owned(),
+            terms,
+            sense,
+            right,
+        };
+        let mut problem = Problem::default();
+        problem.variables.push(variable(Quantity::Nodes { pool: 0 }, 2.0, prices.0));
+        problem.variables.push(variable(Quantity::Drained { node: 0 }, 2.0, 0.0));
+        problem.variables.push(variable(Quantity::Nodes { pool: 1 }, 9.0, prices.1));
+        problem.constraints.push(row("nodes/a", vec![(0, 1.0), (1, 1.0)], Sense::Equal, 2.0));
+        let mut rooms = [vec![(0, -capacity)], vec![(2, -capacity)]];
+        for (group, (size, count)) in pods.iter().enumerate() {
+            let first = problem.variables.len();
+            for (pool, room) in rooms.iter_mut().enumerate() {
+                let quantity = Quantity::Replicas { group, size: 0, template: 0, pool };
+                problem.variables.push(variable(quantity, *count, 0.0));
+                room.push((first + pool, *size));
+            }
+            problem.variables.push(variable(Quantity::Unplaced { group, size: 0 }, *count, 100.0));
+            let terms = (first..first + 3).map(|v| (v, 1.0)).collect();
+            problem.constraints.push(row("replicas", terms, Sense::Equal, *count));
+        }
+        for (pool, room) in rooms.into_iter().enumerate() {
+            problem.constraints.push(row(&format!("capacity/{pool}/cpu"), room, Sense::AtMost, 0.0));
+        }
+        problem
+    }
+
+    proptest! {
+        #[test]
+        fn the_priced_program_is_never_above_the_whole_one_whatever_the_prices(
+            capacity in 1.0_f64..4.0,
+            pods in proptest::collection::vec((0.2_f64..2.0, 1_u32..4), 1..4),
+            prices in (0.5_f64..3.0, 0.5_f64..3.0),
+            wrong in proptest::collection::vec(-2.0_f64..2.0, 8),
+            exact in any::<bool>(),
+        ) {
+            let effort = Effort {
+                time: Duration::from_secs(10), relative_gap: 0.0, most_nodes: 1000, seed: 1, threads: 1,
+            };
+            let pods: Vec<(f64, f64)> = pods.into_iter().map(|(size, count)| (size, f64::from(count))).collect();
+            let problem = problem(capacity, &pods, prices);
+            let whole = integer(&problem, &Restriction::none(&problem), effort, None);
+            let optimum = problem.cost_of(&whole.values.expect("leaving all pods out is a point"));
+            let relaxed = relax(&problem, effort);
+            let row_prices = if exact { relaxed.row_prices } else { wrong[..problem.constraints.len()].to_vec() };
+            let priced = priced(&problem, &row_prices);
+            let found = integer(&priced, &Restriction::none(&priced), effort, None);
+            let bound = solver_bound(&priced, found.bound);
+            prop_assert!(bound <= optimum + 1e-9, "{bound} above {optimum}");
+            if exact {
+                let floor = problem.cost_of(&relaxed.values);
+                prop_assert!(bound >= floor - 1e-4, "{bound} below the relaxation's {floor}");
+            }
+        }
+    }
+}
