@@ -10,6 +10,7 @@ use super::mend::mend;
 use super::occupancy::Occupancy;
 use super::place::{place_waiting, relieve};
 use super::pools::Pool;
+use super::purchase::{Purchase, buy_as_packed};
 use super::relations::Relations;
 use super::round::Guide;
 use super::start::start;
@@ -55,6 +56,35 @@ pub(super) fn placed<'a>(
         }
     }
     best
+}
+
+/// The state in which what waits fits on nothing that stands: relieved and filled.
+pub(super) fn filled<'a>(
+    instance: &'a Instance<'a>,
+    relations: &'a Relations,
+    choices: &[usize],
+    foresees_domains: bool,
+) -> Option<Occupancy<'a>> {
+    let mut state = start(instance, relations, choices);
+    state.keep_even(foresees_domains);
+    relieve(&mut state).ok()?;
+    place_waiting(&mut state, |_| true);
+    mend(&mut state);
+    Some(state)
+}
+
+/// The filled state with nodes bought by patterns, and consolidated.
+pub(super) fn packed<'a>(
+    mut state: Occupancy<'a>,
+    purchase: &Purchase,
+    guide: &Guide,
+    out_of_time: &dyn Fn() -> bool,
+) -> Occupancy<'a> {
+    buy_as_packed(&mut state, purchase, guide, out_of_time);
+    if !out_of_time() {
+        consolidate(&mut state, guide, out_of_time);
+    }
+    state
 }
 
 /// A concrete state that follows the guide's choices, drains and shares. `None` where the sizes it chose cannot be had.

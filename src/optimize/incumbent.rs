@@ -82,6 +82,11 @@ impl<'a> Incumbent<'a> {
         self.cost
     }
 
+    /// The state it was made from.
+    pub(super) fn state(&self) -> &Occupancy<'a> {
+        &self.state
+    }
+
     /// Option of each group.
     pub(super) fn choices(&self) -> &[usize] {
         &self.state.choices

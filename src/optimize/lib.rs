@@ -5,12 +5,12 @@
 //! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
 //!    [`priced`]: with room at those prices, whole nodes and steps of menus give a better bound, and a plan to follow.
 //! 3. [`round`]: the program's numbers become choices and purchases.
-//! 4. [`start`], [`place`], [`mend`], [`buy`], [`consolidate`], [`follow`]: concrete pods on concrete nodes, from "change
-//!    nothing" on; [`improve`] and [`neighbourhood`] go on from the best of them.
-//! 5. [`certificate`]: what is proven.
+//! 4. [`start`], [`place`], [`mend`], [`buy`], [`purchase`], [`consolidate`], [`follow`]: concrete pods on concrete nodes,
+//!    from "change nothing" on; [`improve`] and [`neighbourhood`] go on from the best of them.
+//! 5. [`certificate`], [`pattern_bound`]: what is proven.
 //!
 //! [`online`] stands apart: pods placed one by one as they come.
-//! [`patterns`] stands apart: exact packing into bins bought from nothing, with a bound of its own.
+//! [`patterns`]: exact packing into bins bought from nothing, with a bound of its own.
 //!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
 //! passes the check, so a deadline never leaves the caller without a plan.
@@ -38,11 +38,13 @@ mod model;
 mod neighbourhood;
 mod occupancy;
 pub mod online;
+mod pattern_bound;
 pub mod patterns;
 mod place;
 mod plan;
 mod pools;
 mod priced;
+mod purchase;
 mod reasons;
 mod relations;
 mod restrict;

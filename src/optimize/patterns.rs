@@ -7,7 +7,8 @@
 //! 1. [`volume`]: bounds that need no program.
 //! 2. [`greedy`]: packings by a family of fill rules, seeded.
 //! 3. [`tight`]: where a packing at the bound can waste next to nothing, all patterns of so little waste.
-//! 4. [`relax`]: the pattern LP of [`master`], its columns from [`pricing`], and the bound it proves.
+//! 4. [`relax`]: the pattern LP of [`master`], its columns from [`improving`] ([`pricing`] one kind of bin, [`lattice`]
+//!    many at once), and the bound it proves.
 //! 5. [`dive`], [`every`], [`whole`]: whole numbers of patterns, by rounding and pricing anew, and by an integer program
 //!    over all patterns that can matter.
 //! 6. [`repack`]: a few bins at a time, solved anew.
@@ -18,7 +19,10 @@ mod check;
 mod column;
 mod dive;
 mod every;
+mod fractional;
 mod greedy;
+mod improving;
+mod lattice;
 mod master;
 mod pricing;
 mod relax;
@@ -29,10 +33,12 @@ mod volume;
 mod whole;
 
 #[cfg(test)]
+mod many_tests;
+#[cfg(test)]
 mod tests;
 
 pub use check::{Fault, check};
-pub use solve::{Answer, Stage, solve};
+pub use solve::{Answer, Improved, Proof, Stage, improve, prove, solve};
 
 /// Items and the bins they may go into.
 #[derive(Debug, Clone, PartialEq, Eq)]

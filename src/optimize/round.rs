@@ -116,6 +116,12 @@ impl Guide {
         Self { worth: other.worth.clone(), ..self }
     }
 
+    /// The same with these worths of a pod, by (group, size).
+    pub(super) fn with_worth(mut self, worth: &[((usize, usize), f64)]) -> Self {
+        self.worth.extend(worth.iter().copied());
+        self
+    }
+
     /// What having the pod placed is worth an hour, as a measure of how hard it is to place.
     pub(super) fn worth(&self, occupancy: &Occupancy<'_>, pod: usize) -> f64 {
         let state = &occupancy.pods[pod];

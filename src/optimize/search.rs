@@ -11,7 +11,7 @@ use crate::domain::policy::Policy;
 use crate::domain::problem::{Problem, Quantity};
 use crate::domain::snapshot::Snapshot;
 
-use super::attempt::{followed, placed};
+use super::attempt::{filled, followed, packed, placed};
 use super::certificate;
 use super::check::{CheckReport, check};
 use super::coarse::{Coarse, coarser};
@@ -22,9 +22,11 @@ use super::incumbent::Incumbent;
 use super::instance::{Instance, Standing};
 use super::model;
 use super::neighbourhood::Neighbourhoods;
+use super::pattern_bound::pattern_bound;
 use super::plan::unmodelled_rules;
 use super::pools::{Pool, pools, pools_by_node};
 use super::priced::{gives_back, priced, settled};
+use super::purchase::purchase;
 use super::relations::Relations;
 use super::restrict::around;
 use super::round::{Guide, unchanged};
@@ -50,6 +52,12 @@ const PRICED_GAP: f64 = 2e-4;
 
 /// Share of the time kept for explaining why pods wait, where some do.
 const EXPLAINING_SHARE: f64 = 0.05;
+
+/// Share of the time after which node patterns are no longer looked for.
+const PATTERNS_SHARE: f64 = 0.7;
+
+/// Share of the time left for the bound by node patterns of what stands and is bought.
+const PATTERNS_BOUND_SHARE: f64 = 0.1;
 
 /// Shares of the time left for the whole program: a large one, a small one, and a large one where room at a price has
 /// given a bound already.
@@ -145,9 +153,16 @@ pub(super) fn search(
     let mut stages =
         Stages { instance: &instance, relations: &relations, seen, coarse, pools: &pools, watch, progress };
     stages.first_plans(&mut incumbent, &problem);
-    stages.report(Stage::Relax, &incumbent, None);
-    let relaxed = relax(&problem, watch.effort(0.6));
+    let bought = stages.buy_by_patterns(&mut incumbent, &problem);
+    // Of what is bought from nothing, patterns prove more than a coarser program can.
+    let relaxed = if bought.is_some() && coarse.is_some() {
+        Relaxation::skipped()
+    } else {
+        stages.report(Stage::Relax, &incumbent, bought);
+        relax(&problem, watch.effort(0.6))
+    };
     let mut proof = proof_of(&relaxed);
+    proof.bound = bought.map_or(proof.bound, |bound| bound.max(proof.bound));
     if relaxed.outcome == Outcome::Finished {
         stages.search(&mut incumbent, &problem, &relaxed, &mut proof);
     } else if !incumbent.is_complete() {
@@ -248,6 +263,34 @@ impl<'a> Stages<'a, '_> {
         }
     }
 
+    /// What waits bought for by node patterns, where nothing stands; the bound that proves.
+    fn buy_by_patterns(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem) -> Option<f64> {
+        let (instance, relations, watch) = (self.instance, self.relations, self.watch);
+        if instance.standing > 0 {
+            return None;
+        }
+        let spread = self.foresees_domains();
+        let before = filled(instance, relations, incumbent.choices(), spread)?;
+        let left = StopRule { time_limit: watch.stop.time_limit.mul_f64(PATTERNS_SHARE), ..*watch.stop };
+        let found = purchase(&before, incumbent.state(), &left, watch.clock)?;
+        self.report(Stage::Place, incumbent, found.bound);
+        let guide = self.guide(problem, &[], &[]).with_worth(&found.worth);
+        incumbent.offer(packed(before, &found, &guide, &|| watch.out_of_time()));
+        found.bound
+    }
+
+    /// Raises the bound to that of node patterns, where there is a gap left.
+    fn bound_by_patterns(&mut self, incumbent: &Incumbent<'a>, proof: &mut Proof) {
+        let watch = self.watch;
+        if self.done(incumbent, proof) || self.coarse.is_some() {
+            return;
+        }
+        let time_limit = watch.clock.elapsed() + watch.left().mul_f64(PATTERNS_BOUND_SHARE);
+        let stop = StopRule { time_limit, ..*watch.stop };
+        let found = pattern_bound(self.seen, self.relations, self.pools, incumbent.choices(), &stop, watch.clock);
+        proof.bound = found.map_or(proof.bound, |bound| bound.max(proof.bound));
+    }
+
     /// From the relaxation's answer on: its plan followed, then those of the integer program, each improved.
     fn search(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem, relaxed: &Relaxation, proof: &mut Proof) {
         let mut turns = Turns::new(self.watch.stop.seed);
@@ -260,6 +303,7 @@ impl<'a> Stages<'a, '_> {
             return;
         }
         let followed = self.price_room(incumbent, problem, relaxed, proof);
+        self.bound_by_patterns(incumbent, proof);
         if !self.done(incumbent, proof) && (!followed || integers(problem) <= MOST_INTEGERS) {
             self.report(Stage::Place, incumbent, Some(proof.bound));
             self.try_guide(incumbent, &guide, proof);

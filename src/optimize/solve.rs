@@ -81,6 +81,13 @@ pub(super) struct Whole {
     pub(super) bound: f64,
 }
 
+impl Relaxation {
+    /// Not solved, because a better bound is known.
+    pub(super) fn skipped() -> Self {
+        Self { outcome: Outcome::Stopped, values: Vec::new(), row_prices: Vec::new() }
+    }
+}
+
 /// Solves the relaxation.
 pub(super) fn relax(problem: &Problem, effort: Effort) -> Relaxation {
     relax_within(problem, &Restriction::none(problem), effort)

@@ -87,6 +87,18 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
         })
 }
 
+/// Pods that wait, nothing that stands, and no choice but what to buy.
+pub(super) fn from_nothing() -> impl Strategy<Value = Case> {
+    case().prop_map(|mut case| {
+        case.nodes.clear();
+        for workload in &mut case.workloads {
+            workload.pods.fill(None);
+            workload.menu.truncate(1);
+        }
+        case
+    })
+}
+
 /// Keeps pods only where they may be and where there is room, as a scheduler would have put them.
 pub(super) fn settle(mut case: Case) -> Case {
     let offers = &case.offers;

@@ -4,8 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::column::{complete, trim};
-use super::master::{MEANINGFUL, unit};
-use super::pricing::price;
+use super::master::unit;
 use super::relax::Relaxed;
 use super::solve::Watch;
 use super::{Packing, PackingProblem, Pattern};
@@ -55,12 +54,9 @@ fn descend(
         let mut prices = relaxed.master.solve()?;
         for _ in 0..PRICING_ROUNDS {
             let mut added = false;
-            for (bin, kind) in problem.bins.iter().enumerate() {
-                let above = kind.price as f64 / unit(problem) - prices.quota[bin] + MEANINGFUL;
-                for (_, mut pattern) in price(problem, bin, &prices.item, &left, above, NODES).patterns {
-                    complete(problem, &mut pattern, &left, 0..problem.items.len());
-                    added |= relaxed.master.add(pattern);
-                }
+            for mut pattern in relaxed.pricer.improving(&prices.item, &prices.quota, &left, NODES).0 {
+                complete(problem, &mut pattern, &left, 0..problem.items.len());
+                added |= relaxed.master.add(pattern);
             }
             if !added {
                 break;

@@ -40,6 +40,14 @@ pub(super) struct Prices {
     pub(super) values: Vec<f64>,
 }
 
+impl Prices {
+    /// By how much the pattern is worth more than its price.
+    pub(super) fn excess(&self, problem: &PackingProblem, pattern: &Pattern) -> f64 {
+        let worth: f64 = pattern.items.iter().map(|(item, count)| self.item[*item] * f64::from(*count)).sum();
+        worth - problem.bins[pattern.bin].price as f64 / unit(problem) + self.quota[pattern.bin]
+    }
+}
+
 /// The unit of prices in the program: the dearest bin.
 pub(super) fn unit(problem: &PackingProblem) -> f64 {
     problem.bins.iter().map(|bin| bin.price).max().unwrap_or(1).max(1) as f64

@@ -8,7 +8,7 @@ use rand_pcg::Pcg64Mcg;
 use super::column::room;
 use super::dive::dive;
 use super::greedy::portfolio;
-use super::relax::relax;
+use super::relax::{Effort, relax};
 use super::solve::Watch;
 use super::{BinType, Item, Packing, PackingProblem, Pattern};
 
@@ -85,7 +85,7 @@ fn solved_anew(
     let filled = portfolio(&part, SHAKES, cost - 1, round, &|| watch.out_of_time())?;
     let mut better = (filled.cost(&part) < cost).then_some(filled);
     if better.is_none() {
-        let mut relaxed = relax(&part, &Packing::default(), cost, watch)?;
+        let mut relaxed = relax(&part, &Packing::default(), cost, Effort::WHOLE, watch)?;
         for dives in 0..DIVES {
             if relaxed.bound < cost && better.is_none() {
                 let noise = if dives == 0 { 0.0 } else { 0.3 };

@@ -20,7 +20,7 @@ fn bin(capacity: &[i64], price: u64) -> BinType {
 }
 
 /// All contents of one bin of the kind out of what is left.
-fn contents(problem: &PackingProblem, kind: usize, left: &[u32]) -> Vec<Vec<u32>> {
+pub(super) fn contents(problem: &PackingProblem, kind: usize, left: &[u32]) -> Vec<Vec<u32>> {
     let bin = &problem.bins[kind];
     let mut all = vec![Vec::new()];
     for (index, &left) in left.iter().enumerate() {
@@ -58,7 +58,7 @@ fn cheapest(
     best
 }
 
-fn optimum(problem: &PackingProblem) -> u64 {
+pub(super) fn optimum(problem: &PackingProblem) -> u64 {
     let counts: Vec<u32> = problem.items.iter().map(|item| item.count).collect();
     let total: u32 = counts.iter().sum();
     let quotas: Vec<u32> = problem.bins.iter().map(|bin| bin.available.unwrap_or(total).min(total)).collect();
