@@ -26,6 +26,7 @@ pub mod eligibility;
 mod evenness;
 mod first_fit;
 mod follow;
+mod gangs;
 mod improve;
 mod incumbent;
 mod instance;
@@ -38,7 +39,9 @@ pub mod online;
 pub mod patterns;
 mod place;
 mod plan;
+mod please;
 mod pools;
+mod quotas;
 mod reasons;
 mod relations;
 mod restrict;
@@ -166,6 +169,7 @@ fn validate(catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Result<(), Op
         ("costs.movePerCore", costs.move_per_core),
         ("costs.nodeChange", costs.node_change),
         ("costs.unplacedPerHour", costs.unplaced_per_hour),
+        ("costs.preferencePerHour", costs.preference_per_hour),
         ("planning.estimatedPrices.perCoreHour", policy.planning.estimate_per_core_hour),
         ("planning.estimatedPrices.perGibHour", policy.planning.estimate_per_gib_hour),
         ("planning.estimatedPrices.perGpuHour", policy.planning.estimate_per_gpu_hour),
