@@ -219,7 +219,7 @@ impl Draw {
     fn volume_limit(&mut self, number: usize) -> Value {
         let mut driver = json!({"name": "disks.example", "nodeID": format!("n{number}")});
         if self.chance(0.8) {
-            driver["allocatable"] = json!({"count": self.below(3)});
+            driver["allocatable"] = json!({"count": self.below(2)});
         }
         json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": format!("n{number}")},
             "spec": {"drivers": [driver]}})
@@ -251,12 +251,12 @@ impl Draw {
 
     /// Claims of a pod, and disks named in its spec.
     fn volumes(&mut self) -> Vec<Value> {
-        let claims = ["c0", "c1", "c2", "c3", "once", "anywhere", "zonal", "by-hand", "by-hand", "at-once"];
+        let claims = ["c0", "c1", "c2", "c3", "once", "once", "once", "anywhere", "zonal", "by-hand", "by-hand", "at-once"];
         let mut volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": self.one(&claims)}})];
         if self.chance(0.3) {
             volumes.push(json!({"name": "more", "persistentVolumeClaim": {"claimName": self.one(&claims)}}));
         }
-        if self.chance(0.3) {
+        if self.chance(0.6) {
             let read_only = self.chance(0.5);
             let disk = self.one(&["a", "b"]);
             let (kind, source) = match self.below(4) {

@@ -43,9 +43,9 @@ pub(super) struct ClaimUse {
 /// A persistent volume claim.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ClaimDraft {
-    /// The volume it is bound to.
+    /// The volume it names.
     pub volume: Option<String>,
-    /// Names a volume, but is not bound to it yet.
+    /// It is not bound to that volume yet.
     pub half_bound: bool,
     /// Its storage class.
     pub class: Option<String>,
@@ -127,7 +127,7 @@ pub(super) fn claim(claim: core::PersistentVolumeClaim) -> Result<ClaimDraft, Fi
     Ok(ClaimDraft {
         one_pod: modes.contains("ReadWriteOncePod"),
         half_bound: volume.is_some() && !bound,
-        volume: volume.filter(|_| bound),
+        volume,
         class: named(annotations.get("volume.beta.kubernetes.io/storage-class").cloned().or(spec.storage_class_name)),
         modes,
         request,
@@ -278,10 +278,7 @@ impl Volumes {
         if claim.one_pod && used.named && !alone {
             rules.volumes.single.push(name.name.clone());
         }
-        if claim.half_bound {
-            rules.volumes.unbound = true;
-            return Ok(());
-        }
+        rules.volumes.unbound |= claim.half_bound;
         let Some(volume) = &claim.volume else { return self.restrict_to_class(rules, &name, claim, alone) };
         let Some(draft) = self.persistent.get(volume) else {
             return Err("claims a PersistentVolume that is not in the input; it is taken to be reachable from every node");
@@ -335,17 +332,15 @@ impl Volumes {
         let Some(class) = self.classes.get(class) else {
             return Err("claims a volume of a StorageClass that is not in the input; it is taken to be made anywhere");
         };
-        if !class.waits_for_pod {
-            rules.volumes.unbound = true;
-            return Ok(());
-        }
         let makes = !class.provisioner.is_empty() && class.provisioner != NO_PROVISIONER;
         let made = makes.then(|| class.topologies.clone());
-        if let Some(node) = &claim.selected_node {
-            // It is being made for this node already.
+        if !class.waits_for_pod {
+            rules.volumes.unbound = true;
+        } else if let Some(node) = &claim.selected_node {
+            // It is being made for this node already, or waits for that in vain.
             let is = Requirement { key: "metadata.name".to_owned(), operator: Operator::In, values: vec![node.clone()] };
             rules.volumes_to_make.push(vec![NodeSelectorTerm { expressions: Vec::new(), fields: vec![is] }]);
-            rules.volumes_to_make.extend(made.clone().filter(|terms| !terms.is_empty()));
+            rules.volumes_to_make.extend(made.filter(|terms| !terms.is_empty()).or((!makes).then(Vec::new)));
         } else if made.as_ref().is_none_or(|terms| !terms.is_empty()) {
             let volumes = self.candidates(name, claim);
             match made {

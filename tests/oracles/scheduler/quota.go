@@ -14,7 +14,7 @@ import (
 )
 
 // evaluator charges pods as the API server does, before any that are being deleted have had their time.
-var evaluator = core.NewPodEvaluator(nil, clock.NewFakePassiveClock(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)))
+var evaluator = core.NewPodEvaluator(nil, clock.NewFakeClock(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)))
 
 // refusal is what the quotas of its namespace say to the pod if it were made beside the others; empty if they let it.
 func refusal(cluster *objects, pod *v1.Pod) (string, error) {
