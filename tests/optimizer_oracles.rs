@@ -73,6 +73,18 @@ proptest! {
     }
 
     #[test]
+    fn with_quotas_gangs_preferences_and_volumes_too(case in rich_case()) {
+        let plan = solve(&case);
+        let optimum = optimum(&case);
+        let certificate = &plan.certificate;
+        prop_assert!(certificate.feasible, "{:?}", certificate.violations);
+        let left_out = certificate.unplaceable_per_hour;
+        let (bound, cost) = (certificate.bound_per_hour + left_out, certificate.cost_per_hour + left_out);
+        prop_assert!(bound <= optimum + 1e-9, "bound {bound} above the optimum {optimum}");
+        prop_assert!(cost >= optimum - 1e-9, "cost {cost} below the optimum {optimum}");
+    }
+
+    #[test]
     fn no_plan_is_worse_than_first_fit(case in case()) {
         prop_assert!(cost_of(&solve(&case)) <= first_fit(&case) + 1e-9);
     }
@@ -228,8 +240,7 @@ fn what_is_bought_from_nothing_keeps_zones_even() {
         gib: 1,
         pods: vec![None; pods],
         menu: vec![(pods as u32, 0.0)],
-        exclusive: false,
-        no_spot: false,
+        ..SmallWorkload::plain()
     };
     let offer = |cores: i64, price: f64| SmallOffer { cores, gib: 16, price, spot: false, quota: None };
     let case = Case {
@@ -238,6 +249,8 @@ fn what_is_bought_from_nothing_keeps_zones_even() {
         workloads: vec![small(4, 7), small(2, 5), small(6, 4)],
         moves: 0,
         drains: 0,
+        quota: None,
+        preference: 0.0,
     };
     let (mut snapshot, mut catalog) = (snapshot(&case), catalog(&case));
     for template in &mut snapshot.templates[..2] {

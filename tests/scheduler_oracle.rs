@@ -19,12 +19,12 @@ use plimsoll::domain::clock::{StopRule, Stopped};
 use plimsoll::domain::plan::{NodeState, PlacementState, Plan};
 use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, TaintEffect, ZONE_LABEL};
-use plimsoll::domain::snapshot::{Amount, PodTemplate, Snapshot};
+use plimsoll::domain::snapshot::{Amount, Snapshot};
 use plimsoll::ingest::{Source, kubernetes};
 use plimsoll::optimize;
-use plimsoll::optimize::eligibility::{Cluster, why_not, why_not_offered, why_not_there};
+use plimsoll::optimize::eligibility::{Cluster, exceeded_quota, why_not, why_not_offered, why_not_there};
 use plimsoll::{policy, sizing};
-use scheduler_oracle::oracle::{Oracle, PodAnswer, Rejection};
+use scheduler_oracle::oracle::{Oracle, PodAnswer};
 use serde_json::{Value, json};
 
 /// Clusters drawn by the test; more by the environment, to search.
@@ -46,42 +46,30 @@ struct Tally {
     fits: usize,
     /// Pairs by the filter that rejects them.
     rejected: BTreeMap<String, usize>,
-    /// Pairs of which nothing is said, because of a rule that is named as unmodelled.
-    unmodelled: usize,
     sentences: usize,
+    /// Pods that a quota refuses.
+    refused: usize,
     mismatches: Vec<String>,
 }
 
 /// Filters whose every verdict is ours too.
-const MODELLED: [&str; 9] = [
+const MODELLED: [&str; 11] = [
     "NodeUnschedulable",
     "TaintToleration",
     "NodeAffinity",
     "NodePorts",
     "NodeResourcesFit",
+    "VolumeRestrictions",
+    "NodeVolumeLimits",
     "VolumeBinding",
     "VolumeZone",
     "PodTopologySpread",
     "InterPodAffinity",
 ];
 
-/// Filters for rules that the plan's certificate names as unmodelled, each by that name.
-const UNMODELLED: [(&str, &str); 4] = [
-    ("limit on the volumes of a node", "NodeVolumeLimits"),
-    ("volume that only one pod may use", "VolumeRestrictions"),
-    ("disk that pods of a node may not share", "VolumeRestrictions"),
-    ("claim that waits for a volume", "VolumeBinding"),
-];
-
-/// Whether a filter rejects for a rule of the pod that is named as unmodelled.
-fn is_unmodelled(template: &PodTemplate, plugin: &str) -> bool {
-    let named = |name: &str| template.rules.unread.iter().any(|unread| unread == name);
-    UNMODELLED.iter().any(|(name, filter)| plugin == *filter && named(name))
-}
-
 impl Tally {
     /// Holds our reasons about one node against the scheduler's.
-    fn hold(&mut self, template: &PodTemplate, node: &str, ours: &BTreeSet<String>, pod: &PodAnswer, case: &str) {
+    fn hold(&mut self, node: &str, ours: &BTreeSet<String>, pod: &PodAnswer, case: &str) {
         self.pairs += 1;
         let (plugin, theirs) = match pod.rejected.get(node) {
             Some(rejection) => {
@@ -94,9 +82,7 @@ impl Tally {
         } else {
             *self.rejected.entry(plugin.to_owned()).or_default() += 1;
         }
-        if is_unmodelled(template, plugin) {
-            self.unmodelled += 1;
-        } else if *ours != theirs {
+        if *ours != theirs {
             let mismatch = format!("{case} {} on {node}: we say {ours:?}, {plugin} says {theirs:?}", pod.name);
             self.mismatches.push(mismatch);
         }
@@ -111,9 +97,16 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { pairs, fits, rejected, unmodelled, sentences, .. } = self;
-        write!(f, "{pairs} pairs, {fits} fit, {unmodelled} unmodelled, {sentences} sentences; rejected by {rejected:?}")
+        let Self { pairs, fits, rejected, sentences, refused, .. } = self;
+        write!(f, "{pairs} pairs, {fits} fit, {sentences} sentences, {refused} refused by quotas; rejected by {rejected:?}")
     }
+}
+
+/// The quota and the resources of it that a refusal names; amounts may be written in other units.
+fn exceeded(refusal: &str) -> Option<(&str, Vec<&str>)> {
+    let (quota, rest) = refusal.strip_prefix("exceeded quota: ")?.split_once(", requested: ")?;
+    let (requested, _) = rest.split_once(", used: ")?;
+    Some((quota, requested.split(',').filter_map(|amount| Some(amount.split_once('=')?.0)).collect()))
 }
 
 /// Holds what we say of one pod against the scheduler.
@@ -132,14 +125,23 @@ fn compare(snapshot: &Snapshot, pod: &PodAnswer, case: &str, tally: &mut Tally) 
     // Where the pod stands it is asked about as if it were taken off.
     let mut without = snapshot.clone();
     without.pods.retain(|p| p.full_name() != pod.name);
+    // A quota on CPU or memory also asks that every container states it; what exists does.
+    if !pod.refused.starts_with("failed quota") {
+        let ours = exceeded_quota(&without, template, &template.requests).unwrap_or_default();
+        tally.refused += usize::from(!pod.refused.is_empty());
+        if exceeded(&ours) != exceeded(&pod.refused) {
+            let mismatch = format!("{case} {}: we say {ours:?}, the API server {:?}", pod.name, pod.refused);
+            tally.mismatches.push(mismatch);
+        }
+    }
     let cluster = Cluster::now(&without);
     for node in &cluster.nodes {
         let ours = why_not_there(&cluster, node, template, &template.requests);
         let ours: BTreeSet<String> = ours.iter().map(ToString::to_string).collect();
-        tally.hold(template, &node.name, &ours, pod, case);
+        tally.hold(&node.name, &ours, pod, case);
     }
     let verdict = why_not(&cluster, template, &template.requests);
-    if verdict.fitting == 0 && !pod.rejected.values().any(|rejection| is_unmodelled(template, &rejection.plugin)) {
+    if verdict.fitting == 0 {
         tally.sentences += 1;
         let ours = verdict.sentence("nodes");
         if ours != pod.message {
@@ -184,6 +186,7 @@ fn every_verdict_is_the_schedulers() {
     for filter in MODELLED {
         assert!(tally.rejected.get(filter).is_some_and(|count| *count >= enough), "{filter} rejects too few pairs");
     }
+    assert!(tally.refused >= enough, "quotas refuse too few pods");
     assert!(tally.fits >= 10 * enough && tally.sentences >= enough, "too few pairs fit, or too few pods fit nowhere");
 }
 
@@ -254,7 +257,7 @@ fn every_verdict_about_a_node_to_buy_is_the_schedulers_once_it_stands() {
                 let template = &snapshot.templates[known.template];
                 let verdict = why_not_offered(&cluster, &offered, template, &template.requests);
                 let ours: BTreeSet<String> = verdict.reasons.iter().map(|(reason, _)| reason.to_string()).collect();
-                tally.hold(template, "new", &ours, &pod, &format!("{seed} {}/{zone}", offer.name));
+                tally.hold("new", &ours, &pod, &format!("{seed} {}/{zone}", offer.name));
             }
         }
     }
@@ -426,14 +429,7 @@ fn every_pod_a_plan_places_fits_its_node() {
             }
             replayed += 1;
             moved += usize::from(*moves);
-            // What the certificate names as unmodelled may be in the way.
-            let named = |rejection: &&Rejection| {
-                let rules = &plan.certificate.unmodelled_rules;
-                UNMODELLED.iter().any(|(name, filter)| {
-                    rejection.plugin == *filter && rules.iter().any(|rule| rule.starts_with(name))
-                })
-            };
-            if let Some(rejection) = pod.rejected.get(node).filter(|rejection| !named(rejection)) {
+            if let Some(rejection) = pod.rejected.get(node) {
                 rejected.push((rejection.plugin.clone(), format!("{seed} {} on {node}: {rejection:?}", pod.name)));
             }
         }

@@ -309,6 +309,7 @@ pub(crate) fn policy() -> Policy {
             node_change: 0.0,
             breach_per_replica_hour: 1.0,
             unplaced_per_hour: 1000.0,
+            preference_per_hour: 0.0,
             amortise_hours: 1.0,
         },
         planning: Planning::default(),

@@ -18,7 +18,7 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
     let mut loaded = inputs::load(&sources, now_ms, &bars)?;
     let Some(snapshot) = loaded.snapshot else {
         return Err(InputError::whole("--cluster", "is missing: a plan needs a dump of the cluster")
-            .hint("kubectl get nodes,pods,deployments,statefulsets,daemonsets,replicasets,jobs,services,endpointslices,poddisruptionbudgets,horizontalpodautoscalers,priorityclasses,namespaces,persistentvolumeclaims,persistentvolumes,storageclasses -A -o json > dump.json")
+            .hint("kubectl get nodes,pods,deployments,statefulsets,daemonsets,replicasets,jobs,services,endpointslices,poddisruptionbudgets,horizontalpodautoscalers,priorityclasses,namespaces,persistentvolumeclaims,persistentvolumes,storageclasses,csinodes,resourcequotas -A -o json > dump.json")
             .into());
     };
     let catalog = match &catalog {

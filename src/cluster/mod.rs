@@ -6,11 +6,13 @@
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{
+    Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota, Service,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config};
@@ -90,6 +92,8 @@ async fn list_all(client: &Client, observer: &dyn Observer) -> Result<Vec<u8>, C
         Namespace,
         PersistentVolumeClaim,
         PersistentVolume,
+        CSINode,
+        ResourceQuota,
         StorageClass,
     );
     let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
@@ -181,7 +185,7 @@ mod tests {
     fn every_kind_is_listed_page_by_page_into_a_dump_with_kinds() {
         let (server, url) = serve(None);
         let bytes = listed(&url).unwrap();
-        assert_eq!(server.join().unwrap(), 18, "17 kinds, one of them in two pages");
+        assert_eq!(server.join().unwrap(), 20, "19 kinds, one of them in two pages");
         let dump: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let kinds: Vec<_> = dump["items"].as_array().unwrap().iter().map(|i| i["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["Pod", "Pod"]);

@@ -21,6 +21,7 @@ pub mod pricing;
 pub mod problem;
 pub mod progress;
 pub mod quantity;
+pub mod quota;
 pub mod resources;
 pub mod rules;
 pub mod run;
@@ -29,6 +30,7 @@ pub mod scores;
 pub mod series;
 pub mod snapshot;
 pub mod steps;
+pub mod volumes;
 
 pub use catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 pub use clock::{Clock, StopRule};

@@ -82,13 +82,16 @@ pub struct CostParts {
     pub change: f64,
     /// Pods without a node.
     pub unplaced: f64,
+    /// Preferences of placed pods that are not met.
+    #[serde(default)]
+    pub preferences: f64,
 }
 
 impl CostParts {
     /// The sum.
     #[must_use]
     pub fn total(&self) -> f64 {
-        self.nodes + self.risk + self.change + self.unplaced
+        self.nodes + self.risk + self.change + self.unplaced + self.preferences
     }
 }
 

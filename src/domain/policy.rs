@@ -285,6 +285,9 @@ pub struct Costs {
     pub breach_per_replica_hour: f64,
     /// Price an hour of leaving one pod unplaced, for each priority band; far above any node's.
     pub unplaced_per_hour: f64,
+    /// Price an hour of one unmet preference of full weight (100) of one placed pod: preferred affinity and anti-affinity,
+    /// spread with `ScheduleAnyway`, taints with `PreferNoSchedule`. At 0 preferences are not weighed.
+    pub preference_per_hour: f64,
     /// Hours over which one-time prices (moves, node changes) are spread, > 0.
     pub amortise_hours: f64,
 }

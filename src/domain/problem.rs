@@ -140,6 +140,11 @@ pub enum Quantity {
         /// Index of the size among the group's distinct ones.
         size: usize,
     },
+    /// Whether pods of a gang come.
+    Gang {
+        /// Index into the snapshot's gangs.
+        gang: usize,
+    },
     /// The smallest count of a spread constraint over its domains.
     SpreadFloor {
         /// Group.

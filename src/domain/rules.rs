@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::volumes::PodVolumes;
+
 /// Labels or annotations.
 pub type Labels = BTreeMap<String, String>;
 
@@ -284,6 +286,8 @@ pub struct SchedulingRules {
     pub volume_places: Vec<Requirement>,
     /// For each volume still to be made, where its storage class can make it: one of the terms must be met.
     pub volumes_to_make: Vec<Vec<NodeSelectorTerm>>,
+    /// What its volumes ask beside where the node must be.
+    pub volumes: PodVolumes,
     /// Scheduling gates still closed.
     pub scheduling_gates: Vec<String>,
     /// Rules of the pod that nothing here takes into account, in words.
@@ -319,10 +323,18 @@ impl SchedulingRules {
         self.volume_affinity.iter().all(|terms| terms.iter().any(|t| t.matches(node_name, labels)))
     }
 
-    /// Whether the volumes still to be made can be made for the node.
+    /// Whether the volumes still to be found or made can be had on the node.
     #[must_use]
     pub fn volumes_can_be_made(&self, node_name: &str, labels: &Labels) -> bool {
         self.volumes_to_make.iter().all(|terms| terms.iter().any(|t| t.matches(node_name, labels)))
+            && self.volumes.can_be_bound(node_name, labels)
+    }
+
+    /// Whether no node at all takes the pod as it is: a scheduling gate is closed, or a claim is not bound that must be
+    /// before the pod is placed.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.scheduling_gates.is_empty() || self.volumes.unbound
     }
 
     /// Whether the node is in the zones and regions that bound volumes are labelled with. A node that says nothing of
@@ -340,6 +352,13 @@ impl SchedulingRules {
     pub fn named_nodes(&self) -> Option<BTreeSet<&str>> {
         let terms = self.node_affinity.as_deref().filter(|terms| !terms.is_empty())?;
         terms.iter().map(NodeSelectorTerm::named_nodes).try_fold(BTreeSet::new(), |some, more| Some(&some | &more?))
+    }
+
+    /// How many taints would rather have no such pod: those with `PreferNoSchedule` that it does not tolerate.
+    #[must_use]
+    pub fn would_rather_avoid(&self, taints: &[Taint]) -> usize {
+        let prefers = |taint: &&Taint| taint.effect == TaintEffect::PreferNoSchedule;
+        taints.iter().filter(prefers).filter(|taint| !self.tolerations.iter().any(|t| t.covers(taint))).count()
     }
 
     /// The first taint that keeps the pod off, if any; `PreferNoSchedule` never does.

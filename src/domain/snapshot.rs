@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::CapacityType;
+use super::quota::ResourceQuota;
 use super::resources::Resources;
 use super::rules::{HOSTNAME_LABEL, LabelSelector, Labels, SchedulingRules, Taint};
 
@@ -53,6 +54,12 @@ pub struct Snapshot {
     pub services: Vec<Service>,
     /// Pod disruption budgets.
     pub budgets: Vec<DisruptionBudget>,
+    /// Resource quotas of namespaces.
+    #[serde(default)]
+    pub quotas: Vec<ResourceQuota>,
+    /// Pods that must be placed at once.
+    #[serde(default)]
+    pub gangs: Vec<Gang>,
     /// Autoscalers that already drive a workload.
     pub autoscalers: Vec<Autoscaler>,
     /// Labels of each namespace.
@@ -63,6 +70,23 @@ pub struct Snapshot {
     pub ignored_kinds: BTreeMap<String, usize>,
     /// What was odd in the input but not fatal, each naming its object.
     pub warnings: Vec<String>,
+}
+
+impl Snapshot {
+    /// Limits on the volumes of a node of this instance type, by name: the least of the nodes that stand. `None` where
+    /// none of the type stands.
+    #[must_use]
+    pub fn volume_limits_of_type(&self, instance_type: &str) -> Option<Resources> {
+        let mut alike = self.nodes.iter().filter(|node| node.instance_type == instance_type && !instance_type.is_empty());
+        let mut limits = alike.next()?.volume_limits.clone();
+        for node in alike {
+            for (name, most) in node.volume_limits.iter() {
+                let least = limits.0.get(name).map_or(most, |known| most.min(*known));
+                limits.set(name, least);
+            }
+        }
+        Some(limits)
+    }
 }
 
 /// A node.
@@ -80,6 +104,10 @@ pub struct Node {
     pub ready: bool,
     /// What pods may ask for in all, `pods` included.
     pub allocatable: Resources,
+    /// Most volumes of each driver that pods on it may use, by the limit's [name](super::volumes::volume_limit); a driver
+    /// that is not named has no limit.
+    #[serde(default)]
+    pub volume_limits: Resources,
     /// Zone label's value; empty where there is none.
     pub zone: String,
     /// Instance type label's value; empty where there is none.
@@ -103,6 +131,7 @@ impl Node {
             unschedulable: false,
             ready: true,
             allocatable,
+            volume_limits: Resources::default(),
             zone: String::new(),
             instance_type: String::new(),
             capacity_type: CapacityType::OnDemand,
@@ -133,6 +162,15 @@ pub struct PodTemplate {
     pub priority: i32,
     /// Name of the priority class; empty where there is none.
     pub priority_class: String,
+    /// Ends by a deadline of its own (`activeDeadlineSeconds`).
+    #[serde(default)]
+    pub terminating: bool,
+    /// Neither requests nor limits CPU or memory (quality of service `BestEffort`).
+    #[serde(default)]
+    pub best_effort: bool,
+    /// Name of the gang of its namespace that it is in.
+    #[serde(default)]
+    pub gang: Option<String>,
 }
 
 /// Requests and limits of one container.
@@ -260,6 +298,17 @@ pub struct DisruptionBudget {
     pub min_available: Option<Amount>,
     /// At most so many go.
     pub max_unavailable: Option<Amount>,
+}
+
+/// Pods of which so many must have a node for any to come: a pod group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gang {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Pods that must have a node at least, above 0.
+    pub min_members: u32,
 }
 
 /// An autoscaler that already drives a workload's replicas.

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use super::buy::{buy_as_guided, buy_greedily};
 use super::consolidate::consolidate;
 use super::follow::follow;
+use super::gangs::complete_gangs;
 use super::instance::Instance;
 use super::mend::mend;
 use super::occupancy::Occupancy;
 use super::place::{place_waiting, relieve};
+use super::please::please;
 use super::pools::Pool;
 use super::purchase::{Purchase, buy_as_packed};
 use super::relations::Relations;
@@ -32,7 +34,9 @@ pub(super) fn placed<'a>(
     for _ in 0..MOST_RETREATS {
         let mut state = start(instance, relations, &choices);
         state.keep_even(foresees_domains);
-        if let Err(stuck) = relieve(&mut state) {
+        let overdrawn = state.overdrawn();
+        let relieved = if overdrawn.is_empty() { relieve(&mut state) } else { Err(overdrawn) };
+        if let Err(stuck) = relieved {
             if !retreat(instance, &mut choices, stuck) {
                 break;
             }
@@ -44,9 +48,11 @@ pub(super) fn placed<'a>(
             buy_as_guided(&mut state, guide);
         }
         buy_greedily(&mut state, guide, out_of_time);
+        complete_gangs(&mut state, guide, out_of_time);
         if !out_of_time() {
             consolidate(&mut state, guide, out_of_time);
         }
+        please(&mut state, out_of_time);
         let homeless = state.waiting().into_iter().filter_map(|p| state.pods[p].group).collect();
         if best.as_ref().is_none_or(|b| state.cost().total() < b.cost().total()) {
             best = Some(state);
@@ -98,13 +104,18 @@ pub(super) fn followed<'a>(
 ) -> Option<Occupancy<'a>> {
     let mut state = start(instance, relations, &guide.choices);
     state.keep_even(foresees_domains);
+    if !state.overdrawn().is_empty() {
+        return None;
+    }
     relieve(&mut state).ok()?;
     follow(&mut state, pools, guide, evenly);
     mend(&mut state);
     buy_greedily(&mut state, guide, out_of_time);
+    complete_gangs(&mut state, guide, out_of_time);
     if !out_of_time() {
         consolidate(&mut state, guide, out_of_time);
     }
+    please(&mut state, out_of_time);
     Some(state)
 }
 

@@ -250,8 +250,9 @@ impl Market {
                         break;
                     }
                     occupancy.bind(pod, Some(node));
-                    worth += lot.worth;
-                    saved += occupancy.instance.unplaced_price(lot.kind.1);
+                    let unmet = occupancy.preference_of_node(pod, node);
+                    worth += lot.worth - unmet;
+                    saved += occupancy.instance.unplaced_price(lot.kind.1) - unmet;
                 }
             }
         }

@@ -10,11 +10,15 @@ mod after;
 mod budgets;
 mod cost;
 mod fit;
+mod gangs;
 mod order;
 mod policy;
+mod preferences;
+mod quotas;
 mod relations;
 mod spread;
 mod violation;
+mod volumes;
 
 use crate::domain::plan::{CostParts, Plan};
 use crate::domain::snapshot::Snapshot;
@@ -42,6 +46,8 @@ pub fn check(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, menus: &[M
     relations::check(&given, &after, &mut violations);
     policy::check(&given, &after, &mut violations);
     budgets::check(&given, &after, &mut violations);
+    quotas::check(&given, &after, &mut violations);
+    gangs::check(&given, &after, &mut violations);
     let cost = cost::recompute(&given, &after, &mut violations);
     violations.sort();
     violations.dedup();

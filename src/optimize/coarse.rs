@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::catalog::CapacityType;
 
 use super::instance::{Amounts, Group, Instance};
+use super::quotas::Quotas;
 use super::relations::Relations;
 use super::sites::Site;
 
@@ -91,6 +92,10 @@ pub(super) fn coarser<'a>(instance: &Instance<'a>, relations: &Relations) -> Opt
         standing: instance.standing,
         shapes: instance.shapes.clone(),
         limits,
+        // Each workload has its own namespace, a sum of them none.
+        quotas: Quotas::default(),
+        // A sum of workloads has no preferences of its own; without them nothing costs more.
+        preference_price: 0.0,
     };
     let mut relations = Relations::new(&instance);
     relations.keep_only(&exclusive);

@@ -2,13 +2,14 @@
 //!
 //! Where a pod's affinity names its nodes, all others are out at once. On each node the default profile's filters then
 //! run in their order (`NodeUnschedulable`, `TaintToleration`, `NodeAffinity`, `NodePorts`, `NodeResourcesFit`,
-//! `VolumeBinding`, `VolumeZone`, `PodTopologySpread`, `InterPodAffinity`) and stop at the first that fails; the resource
-//! fit and the volume binding may give several reasons. Counted over the nodes and sorted as texts they make the sentence
+//! `VolumeRestrictions`, `NodeVolumeLimits`, `VolumeBinding`, `VolumeZone`, `PodTopologySpread`, `InterPodAffinity`) and
+//! stop at the first that fails; the resource fit and the volume binding may give several reasons. Counted over the nodes and sorted as texts they make the sentence
 //! that stands in a pending pod's `PodScheduled` condition.
 
 mod reason;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,8 @@ pub struct NodeState<'a> {
     pub unschedulable: bool,
     /// What is left to ask for, pod slots included; negative where over-committed.
     pub free: Resources,
+    /// Most volumes of each driver that pods on it may use, by the limit's name; a driver not named has no limit.
+    pub volume_limits: Cow<'a, Resources>,
     /// Pods on it by template (index into the templates of its [`Cluster`]), those being deleted included.
     pub pods: BTreeMap<usize, u32>,
     /// Those of them that are being deleted: they hold resources, but do not count for topology spread.
@@ -53,12 +56,14 @@ impl<'a> NodeState<'a> {
             taints: &node.taints,
             unschedulable: node.unschedulable,
             free: node.allocatable.clone(),
+            volume_limits: Cow::Borrowed(&node.volume_limits),
             pods: BTreeMap::new(),
             deleting: BTreeMap::new(),
         }
     }
 
-    /// A node as it would come from an offer, without any pod, with the labels every new node gets.
+    /// A node as it would come from an offer, without any pod, with the labels every new node gets and no limits on
+    /// volumes.
     #[must_use]
     pub fn offered(offer: &'a NodeOffer, zone: &str, name: &str) -> Self {
         let mut labels = offer.labels.clone();
@@ -73,6 +78,7 @@ impl<'a> NodeState<'a> {
             taints: &offer.taints,
             unschedulable: false,
             free: offer.allocatable.clone(),
+            volume_limits: Cow::Owned(Resources::default()),
             pods: BTreeMap::new(),
             deleting: BTreeMap::new(),
         }
@@ -161,6 +167,22 @@ pub fn why_not_there(
     Question::new(cluster, template, requests).asked_of(node, false)
 }
 
+/// What the API server says if one more pod of this template, asking for `requests`, were made: nothing if every quota of
+/// its namespace lets it.
+#[must_use]
+pub fn exceeded_quota(snapshot: &Snapshot, template: &PodTemplate, requests: &Resources) -> Option<String> {
+    snapshot.quotas.iter().filter(|quota| quota.charges(template)).find_map(|quota| {
+        let charged = |name: &str| -> i64 {
+            let templates = snapshot.pods.iter().filter_map(|pod| snapshot.templates.get(pod.template));
+            templates.filter(|t| quota.charges(t)).map(|t| quota.charge(name, t, &t.requests)).sum()
+        };
+        quota.refusal(quota.of_pods().map(|(name, _)| {
+            let used = quota.used.0.get(name).copied().unwrap_or_else(|| charged(name));
+            (name, quota.charge(name, template, requests), used)
+        }))
+    })
+}
+
 /// Whether neither the pod's own rules nor those of others look at which pods a node has.
 pub(super) fn minds_no_pod(cluster: &Cluster<'_>, template: &PodTemplate) -> bool {
     let rules = &template.rules;
@@ -168,6 +190,7 @@ pub(super) fn minds_no_pod(cluster: &Cluster<'_>, template: &PodTemplate) -> boo
         && rules.pod_anti_affinity.is_empty()
         && rules.topology_spread.is_empty()
         && rules.host_ports.is_empty()
+        && !rules.volumes.mind_other_pods()
         && !cluster.templates.iter().any(|other| {
             let terms = &other.rules.pod_anti_affinity;
             terms.iter().any(|term| selects(term, &other.namespace, template, cluster.namespaces))
@@ -199,6 +222,8 @@ struct Question<'a> {
     /// The only nodes it may go to, if its affinity names them.
     named: Option<BTreeSet<&'a str>>,
     spreads: Vec<Spread<'a>>,
+    /// A claim that only one pod may use is in use.
+    claim_in_use: bool,
     /// Domains with pods that match all affinity terms.
     near: BTreeSet<Domain<'a>>,
     /// The pod itself matches all its affinity terms, so that the first of a group may start anywhere.
@@ -237,6 +262,7 @@ impl<'a> Question<'a> {
             requests,
             named: rules.named_nodes(),
             spreads: spreads(cluster, template),
+            claim_in_use: volumes::claim_in_use(cluster, template),
             near: BTreeSet::new(),
             founds: rules.pod_affinity.iter().all(|t| selects(t, &template.namespace, template, cluster.namespaces)),
             forbidden: BTreeSet::new(),
@@ -263,7 +289,9 @@ impl<'a> Question<'a> {
     /// Why the node does not take the pod. A node that is not yet part of the cluster may open a domain of its own.
     fn asked_of(&self, node: &NodeState<'_>, joins: bool) -> Vec<Reason> {
         let rules = &self.template.rules;
-        let first = if self.named.as_ref().is_some_and(|named| !named.contains(node.name.as_ref())) {
+        let first = if rules.volumes.unbound {
+            Some(Reason::UnboundClaim)
+        } else if self.named.as_ref().is_some_and(|named| !named.contains(node.name.as_ref())) {
             Some(Reason::NotNamed)
         } else if node.unschedulable && !self.tolerates_cordon() {
             Some(Reason::Unschedulable)
@@ -282,6 +310,19 @@ impl<'a> Question<'a> {
         let short = self.short_of(node);
         if !short.is_empty() {
             return short;
+        }
+        let on_node = volumes::OnNode { node, templates: self.templates };
+        let in_use = if on_node.disk_in_use(&rules.volumes) {
+            Some(Reason::DiskInUse)
+        } else if self.claim_in_use {
+            Some(Reason::ClaimInUse)
+        } else if on_node.has_too_many(&rules.volumes) {
+            Some(Reason::TooManyVolumes)
+        } else {
+            None
+        };
+        if let Some(reason) = in_use {
+            return vec![reason];
         }
         let volumes = self.out_of_reach(node);
         if !volumes.is_empty() {

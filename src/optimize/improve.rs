@@ -227,13 +227,14 @@ pub(super) fn push(occupancy: &mut Occupancy<'_>, group: usize) -> Option<usize>
     let taken: BTreeSet<&str> = exists.chain(to_come).collect();
     let mut names = (0..=taken.len()).map(|number| format!("{}-new-{}", facts.id.name, number + 1));
     let name = names.find(|name| !taken.contains(name.as_str()))?;
-    occupancy.pods.push(PodState {
+    occupancy.push_pod(PodState {
         existing: None,
         name: name.into(),
         group: Some(group),
         template,
         standing: Standing::Waiting,
         demand: facts.demand(template, size).into(),
+        charge: instance.quotas.charge(group, template, size),
         origin: None,
         node: None,
         removed: true,
@@ -259,7 +260,7 @@ fn take_away(occupancy: &mut Occupancy<'_>, group: usize) -> Option<usize> {
     let (_, pod) = (0..occupancy.pods.len())
         .filter(|p| {
             let pod = &occupancy.pods[*p];
-            pod.group == Some(group) && pod.node.is_some() && !pod.removed && free(pod)
+            pod.group == Some(group) && pod.node.is_some() && !pod.removed && free(pod) && occupancy.gang_can_spare(pod.template)
         })
         .map(|p| {
             let pod = &occupancy.pods[p];

@@ -7,11 +7,16 @@ use crate::domain::catalog::Catalog;
 use crate::domain::menu::{Menu, MenuEntry};
 use crate::domain::policy::{Policy, Target};
 use crate::domain::resources::{PODS, Resources};
-use crate::domain::snapshot::{Pod, Snapshot, Workload, WorkloadId};
+use crate::domain::snapshot::{Pod, PodTemplate, Snapshot, Workload, WorkloadId};
+use crate::domain::volumes::{PodVolumes, is_volume_limit};
 
 use super::limits::Limits;
+use super::quotas::Quotas;
 use super::shapes::Shapes;
 use super::sites::{Site, sites};
+
+/// Weight of a preference that counts in full.
+pub(super) const FULL_WEIGHT: f64 = 100.0;
 
 /// Amounts in the order of [`Instance::resources`].
 pub(super) type Amounts = Vec<i64>;
@@ -32,6 +37,9 @@ pub(super) struct Instance<'a> {
     pub(super) standing: usize,
     pub(super) shapes: Shapes,
     pub(super) limits: Limits,
+    pub(super) quotas: Quotas,
+    /// Price an hour of one unit of weight of an unmet preference of a placed pod; 0 where preferences are not weighed.
+    pub(super) preference_price: f64,
 }
 
 /// What may be decided about a pod that exists.
@@ -150,7 +158,7 @@ impl<'a> Instance<'a> {
             let demand = snapshot
                 .templates
                 .get(pod.template)
-                .map_or_else(|| vec![0; resources.len()], |t| dense_demand(&resources, &t.requests));
+                .map_or_else(|| vec![0; resources.len()], |t| dense_demand(&resources, t));
             pods.push(PodFacts { standing, group, template: pod.template, node, demand });
         }
         for group in &mut groups {
@@ -160,7 +168,9 @@ impl<'a> Instance<'a> {
         let shapes = Shapes::new(snapshot, policy, &mut sites);
         let limits = Limits::new(snapshot, policy, &groups, &pods);
         let standing = snapshot.nodes.len();
-        Self { snapshot, policy, resources, groups, pods, sites, standing, shapes, limits }
+        let preference_price = policy.costs.preference_per_hour / FULL_WEIGHT;
+        let quotas = Quotas::new(snapshot, &groups, &pods);
+        Self { snapshot, policy, resources, groups, pods, sites, standing, shapes, limits, quotas, preference_price }
     }
 
     /// Price an hour of leaving a pod of the template without a node.
@@ -181,9 +191,10 @@ impl<'a> Instance<'a> {
         self.policy.costs.node_change / self.policy.costs.amortise_hours
     }
 
-    /// Dense amounts as named ones; zero amounts are left out.
+    /// Dense amounts as named ones; zero amounts and volumes are left out.
     pub(super) fn named(&self, amounts: &[i64]) -> Resources {
-        Resources::of(self.resources.iter().copied().zip(amounts.iter().copied()).filter(|(_, amount)| *amount != 0))
+        let named = self.resources.iter().copied().zip(amounts.iter().copied());
+        Resources::of(named.filter(|(name, amount)| *amount != 0 && !is_volume_limit(name)))
     }
 }
 
@@ -193,17 +204,36 @@ fn resource_names<'a>(snapshot: &'a Snapshot, catalog: &'a Catalog, menus: &'a [
     let offers = catalog.offers.iter().map(|o| &o.allocatable);
     let entries = menus.iter().flat_map(|m| m.entries.iter().map(|e| &e.requests));
     let names = nodes.chain(templates).chain(offers).chain(entries).flat_map(|r| r.iter().map(|(name, _)| name));
-    names.chain([PODS]).collect::<BTreeSet<_>>().into_iter().collect()
+    let limits = snapshot.nodes.iter().flat_map(|n| n.volume_limits.iter().map(|(name, _)| name));
+    names.chain(limits).chain([PODS]).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Amounts in the order of `resources`.
-pub(super) fn dense(resources: &[&str], amounts: &Resources) -> Amounts {
-    resources.iter().map(|name| amounts.get(name)).collect()
+/// Volumes of a driver that are no limit on a node.
+const MANY_VOLUMES: i64 = 1 << 20;
+
+/// What a node has, in the order of `resources`: volumes of a driver without a limit are many.
+pub(super) fn dense_room(resources: &[&str], allocatable: &Resources, volume_limits: &Resources) -> Amounts {
+    let room = |name: &&str| match volume_limits.0.get(*name) {
+        Some(most) => *most,
+        None if is_volume_limit(name) => MANY_VOLUMES,
+        None => allocatable.get(name),
+    };
+    resources.iter().map(room).collect()
 }
 
-/// What a pod reserves: its requests and one pod slot.
-pub(super) fn dense_demand(resources: &[&str], requests: &Resources) -> Amounts {
-    resources.iter().map(|name| if *name == PODS { 1 } else { requests.get(name).max(0) }).collect()
+/// What a pod of the template reserves.
+pub(super) fn dense_demand(resources: &[&str], template: &PodTemplate) -> Amounts {
+    dense_demand_of(resources, &template.requests, &template.rules.volumes)
+}
+
+/// What a pod reserves: its requests, one pod slot, and the volumes that no other pod uses.
+fn dense_demand_of(resources: &[&str], requests: &Resources, volumes: &PodVolumes) -> Amounts {
+    let demand = |name: &&str| match *name {
+        PODS => 1,
+        name if is_volume_limit(name) => volumes.own.get(name),
+        name => requests.get(name).max(0),
+    };
+    resources.iter().map(demand).collect()
 }
 
 /// What is asked for, without the pod slot and without zeros.
@@ -326,8 +356,9 @@ fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, resources: &[&str]
         group.pods.iter().map(|p| snapshot.pods[*p].template).chain(group.template).collect();
     for &template in templates.iter().filter(|t| **t < snapshot.templates.len()) {
         for (size, requests) in group.sizes.iter().enumerate() {
-            let requests = requests.as_ref().unwrap_or(&snapshot.templates[template].requests);
-            group.demands.insert((template, size), dense_demand(resources, requests));
+            let own = &snapshot.templates[template];
+            let requests = requests.as_ref().unwrap_or(&own.requests);
+            group.demands.insert((template, size), dense_demand_of(resources, requests, &own.rules.volumes));
         }
     }
     group.templates = group.demands.keys().map(|(t, _)| *t).collect::<BTreeSet<_>>().into_iter().collect();

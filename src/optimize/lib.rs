@@ -28,6 +28,7 @@ pub mod eligibility;
 mod evenness;
 mod first_fit;
 mod follow;
+mod gangs;
 mod improve;
 mod incumbent;
 mod instance;
@@ -42,9 +43,11 @@ mod pattern_bound;
 pub mod patterns;
 mod place;
 mod plan;
+mod please;
 mod pools;
 mod priced;
 mod purchase;
+mod quotas;
 mod reasons;
 mod relations;
 mod restrict;
@@ -172,6 +175,7 @@ fn validate(catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Result<(), Op
         ("costs.movePerCore", costs.move_per_core),
         ("costs.nodeChange", costs.node_change),
         ("costs.unplacedPerHour", costs.unplaced_per_hour),
+        ("costs.preferencePerHour", costs.preference_per_hour),
         ("planning.estimatedPrices.perCoreHour", policy.planning.estimate_per_core_hour),
         ("planning.estimatedPrices.perGibHour", policy.planning.estimate_per_gib_hour),
         ("planning.estimatedPrices.perGpuHour", policy.planning.estimate_per_gpu_hour),

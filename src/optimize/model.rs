@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::problem::{Constraint, GroupSummary, PoolSummary, Problem, Quantity, Sense, Variable};
 use crate::domain::resources::{CPU, MEMORY};
+use crate::domain::volumes::is_volume_limit;
 
 use super::instance::Instance;
 use super::pools::Pool;
@@ -215,9 +216,21 @@ impl<'a> Model<'a> {
             let upper = if open { most } else { standing };
             let lower = if group.sizes.len() == 1 { fixed } else { 0.0 };
             let quantity = Quantity::Replicas { group: group_index, size, template, pool: pool_index };
-            let variable = self.variable(quantity, lower, upper, true, 0.0);
+            let cost = self.preference_price(pool, template);
+            let variable = self.variable(quantity, lower, upper, true, cost);
             self.replicas[group_index].push((template, size, pool_index, variable));
         }
+    }
+
+    /// Price an hour of what a pod of the template prefers of its node and the pool's nodes do not have. What it prefers
+    /// of single nodes and of other pods is left out, which only lowers the optimum.
+    fn preference_price(&self, pool: &Pool, template: usize) -> f64 {
+        let instance = self.instance;
+        // Nodes of one shape differ by name, and those that are bought have none yet.
+        if instance.shapes.prefers_names(template) {
+            return 0.0;
+        }
+        instance.preference_price * instance.shapes.unmet(instance.snapshot, template, &instance.sites[pool.site])
     }
 
     /// Whether any node of the pool admits the template.
@@ -395,8 +408,9 @@ impl<'a> Model<'a> {
 }
 
 /// What a capacity row counts in, so that its numbers are near one, and what one is called.
-fn scale_of(resource: &str) -> (f64, &str) {
+pub(super) fn scale_of(resource: &str) -> (f64, &str) {
     match resource {
+        _ if is_volume_limit(resource) => (1.0, "volume"),
         CPU => (1000.0, "core"),
         MEMORY => (f64::from(1 << 30), "GiB"),
         _ if resource.contains("storage") || resource.starts_with("hugepages-") => (f64::from(1 << 30), "GiB"),

@@ -4,15 +4,21 @@
 
 mod admission;
 mod fullness;
+mod gangs;
 mod outlook;
+mod preferences;
+mod quotas;
 mod spreads;
+mod volumes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::plan::CostParts;
+use crate::domain::volumes::is_volume_limit;
 
 use super::instance::{Amounts, Instance, Standing};
+use super::quotas::Charge;
 use super::relations::Relations;
 pub(super) use admission::Wish;
 use fullness::Fullness;
@@ -28,6 +34,8 @@ pub(super) struct PodState {
     pub(super) template: usize,
     pub(super) standing: Standing,
     pub(super) demand: Arc<[i64]>,
+    /// What resource quotas are charged for it.
+    pub(super) charge: Charge,
     /// Node it has now.
     pub(super) origin: Option<usize>,
     pub(super) node: Option<usize>,
@@ -65,6 +73,7 @@ enum Change {
     Closed(usize),
     Removed { pod: usize, before: bool },
     Chosen { group: usize, before: usize },
+    GangGivenUp { gang: usize, before: bool },
 }
 
 /// The cluster as planned so far.
@@ -88,6 +97,13 @@ pub(super) struct Occupancy<'a> {
     /// Pods that have the counter as anti-affinity, by counter and domain.
     owners: Vec<Vec<u32>>,
     totals: Vec<u32>,
+    /// Pods with a node that use each claim of one pod.
+    claims: Vec<u32>,
+    /// Pods that came to a node and that a volume is found for there.
+    binding: BTreeSet<usize>,
+    /// Charged to each limit of a quota beyond what is charged now.
+    charged: Vec<i64>,
+    gangs: Vec<gangs::Gang>,
     spreads: Spreads,
     on_spot: Vec<u32>,
     /// Pods by group and zone.
@@ -133,6 +149,10 @@ impl<'a> Occupancy<'a> {
             counts: vec![Vec::new(); counters],
             owners: vec![Vec::new(); counters],
             totals: vec![0; counters],
+            claims: vec![0; relations.claims.len()],
+            binding: BTreeSet::new(),
+            charged: vec![0; instance.quotas.limits.len()],
+            gangs: vec![gangs::Gang::default(); instance.snapshot.gangs.len()],
             spreads: Spreads::new(relations),
             on_spot: vec![0; groups],
             in_zone: vec![vec![0; relations.layout.zones]; groups],
@@ -179,7 +199,8 @@ impl<'a> Occupancy<'a> {
                 Some(Change::Bound { pod, before }) => self.set_node(pod, before),
                 Some(Change::Opened(node)) => self.set_open(node, false),
                 Some(Change::Closed(node)) => self.set_open(node, true),
-                Some(Change::Removed { pod, before }) => self.pods[pod].removed = before,
+                Some(Change::Removed { pod, before }) => self.mark_removed(pod, before),
+                Some(Change::GangGivenUp { gang, before }) => self.set_given_up(gang, before),
                 Some(Change::Chosen { group, before }) => self.choices[group] = before,
                 None => break,
             }
@@ -220,7 +241,28 @@ impl<'a> Occupancy<'a> {
     /// Whether the pod, which must have no node, is one of those that go.
     pub(super) fn set_removed(&mut self, pod: usize, removed: bool) {
         self.journal.push(Change::Removed { pod, before: self.pods[pod].removed });
+        self.mark_removed(pod, removed);
+    }
+
+    fn mark_removed(&mut self, pod: usize, removed: bool) {
+        let state = &mut self.pods[pod];
+        if state.existing.is_some() && state.removed != removed {
+            state.removed = removed;
+            let charge = Arc::clone(&state.charge);
+            self.charge(&charge, !removed);
+        }
         self.pods[pod].removed = removed;
+    }
+
+    /// A pod joins the state, without a node. One that exists is charged at its new size in place of its own.
+    pub(super) fn push_pod(&mut self, pod: PodState) {
+        if pod.existing.is_some() {
+            self.charge(&self.instance.quotas.own(pod.template), false);
+            if !pod.removed && pod.standing != Standing::Leaving {
+                self.charge(&Arc::clone(&pod.charge), true);
+            }
+        }
+        self.pods.push(pod);
     }
 
     /// Takes another option of the group; its pods are the caller's to add, size or remove.
@@ -246,8 +288,10 @@ impl<'a> Occupancy<'a> {
             self.drained = if open { self.drained.saturating_sub(1) } else { self.drained + 1 };
             return;
         }
-        step(self.bought.entry(state.site).or_insert(0), open);
-        let (spare, _) = self.spare.entry(state.site).or_default();
+        let site = state.site;
+        self.charge_daemons(site, open);
+        step(self.bought.entry(site).or_insert(0), open);
+        let (spare, _) = self.spare.entry(site).or_default();
         if open {
             spare.retain(|other| *other != node);
         } else {
@@ -256,12 +300,20 @@ impl<'a> Occupancy<'a> {
     }
 
     fn set_node(&mut self, pod: usize, node: Option<usize>) {
-        if let Some(old) = self.pods[pod].node {
+        let before = self.pods[pod].node;
+        if let Some(old) = before {
             self.count(pod, old, false);
+            self.count_gang(pod, old, false);
+        }
+        // A pod to come is made once it has a node.
+        if self.pods[pod].existing.is_none() && before.is_some() != node.is_some() {
+            let charge = Arc::clone(&self.pods[pod].charge);
+            self.charge(&charge, node.is_some());
         }
         self.pods[pod].node = node;
         if let Some(new) = node {
             self.count(pod, new, true);
+            self.count_gang(pod, new, true);
         }
     }
 
@@ -276,10 +328,14 @@ impl<'a> Occupancy<'a> {
         for (free, amount) in on.free.iter_mut().zip(state.demand.iter()) {
             *free = if up { free.saturating_sub(*amount) } else { free.saturating_add(*amount) };
         }
+        if !up && let Some(position) = on.pods.iter().rposition(|p| *p == pod) {
+            on.pods.swap_remove(position);
+        }
+        for resource in volumes::attached(self.relations, &self.pods, &on.pods, state.template) {
+            on.free[resource] += if up { -1 } else { 1 };
+        }
         if up {
             on.pods.push(pod);
-        } else if let Some(position) = on.pods.iter().rposition(|p| *p == pod) {
-            on.pods.swap_remove(position);
         }
         if on.open {
             self.fullness.node(layout, node, on, true);
@@ -294,6 +350,14 @@ impl<'a> Occupancy<'a> {
             step(&mut self.totals[counter], up);
         }
         if let Some(relations) = self.relations.templates.get(state.template) {
+            for &claim in &relations.claims {
+                step(&mut self.claims[claim], up);
+            }
+            if relations.binds && up && state.origin != Some(node) {
+                self.binding.insert(pod);
+            } else {
+                self.binding.remove(&pod);
+            }
             for &counter in &relations.anti_affinity {
                 if let Some(domain) = domain(counter) {
                     step_at(&mut self.owners[counter], domain, up);
@@ -372,7 +436,8 @@ impl<'a> Occupancy<'a> {
     pub(super) fn overloaded(&self, node: usize) -> bool {
         let on = &self.nodes[node];
         on.free.iter().enumerate().any(|(resource, free)| {
-            if *free >= 0 {
+            // No choice of a size changes how many volumes a pod has.
+            if *free >= 0 || is_volume_limit(self.instance.resources[resource]) {
                 return false;
             }
             let site = &self.instance.sites[on.site];
@@ -420,6 +485,7 @@ impl<'a> Occupancy<'a> {
                 _ => {}
             }
         }
+        cost.preferences = self.preferences();
         cost
     }
 

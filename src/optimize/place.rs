@@ -61,7 +61,7 @@ pub(super) fn place_waiting(occupancy: &mut Occupancy<'_>, passes: impl Fn(usize
 /// Whether one more node of the prototype may be bought.
 pub(super) fn quota_left(occupancy: &Occupancy<'_>, site: usize) -> bool {
     let bought = occupancy.bought.get(&site).copied().unwrap_or(0);
-    occupancy.instance.sites[site].quota.is_none_or(|quota| bought < quota)
+    occupancy.instance.sites[site].quota.is_none_or(|quota| bought < quota) && occupancy.quotas_allow_node(site)
 }
 
 /// Gives up those of the bought nodes that have no pod.

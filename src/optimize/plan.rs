@@ -9,7 +9,8 @@ use crate::domain::plan::{
     WorkloadPlan,
 };
 use crate::domain::resources::Resources;
-use crate::domain::snapshot::WorkloadId;
+use crate::domain::rules::INSTANCE_TYPE_LABEL;
+use crate::domain::snapshot::{PodTemplate, Workload, WorkloadId};
 
 use super::instance::{Amounts, Instance, Standing, dense_demand};
 use super::occupancy::Occupancy;
@@ -138,7 +139,7 @@ fn placements(occupancy: &Occupancy<'_>, names: &[String]) -> (Vec<Placement>, V
                     break name;
                 }
             };
-            add(&mut used[index], &dense_demand(&instance.resources, &template.requests));
+            add(&mut used[index], &dense_demand(&instance.resources, template));
             placements.push(Placement {
                 namespace: workload.id.namespace.clone(),
                 pod,
@@ -310,7 +311,25 @@ fn unplaced(occupancy: &Occupancy<'_>, mut reasons: impl FnMut(usize) -> Vec<Str
     unplaced
 }
 
-/// Rules of the input that nothing here takes into account, each with the number of pods that carry it.
+/// Offers of which no node stands: how many volumes their nodes can hold is not known, and taken as no limit.
+fn unknown_volume_limits(instance: &Instance<'_>) -> Option<String> {
+    let snapshot = instance.snapshot;
+    let limited = |t: &PodTemplate| !t.rules.volumes.own.0.is_empty() || !t.rules.volumes.shared.is_empty();
+    let offers: BTreeSet<&str> = instance.sites[instance.standing..]
+        .iter()
+        .filter(|site| {
+            let instance_type = site.labels.get(INSTANCE_TYPE_LABEL).map_or("", String::as_str);
+            snapshot.volume_limits_of_type(instance_type).is_none()
+        })
+        .map(|site| site.offer.as_str())
+        .collect();
+    let count = offers.len();
+    (count > 0 && snapshot.templates.iter().any(limited))
+        .then(|| format!("limit on the volumes of nodes to buy ({count} {})", if count == 1 { "offer" } else { "offers" }))
+}
+
+/// Rules of the input that nothing here takes into account, each with the number of pods that carry it. Preferences are
+/// among them where the policy gives them no price.
 pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
     let snapshot = instance.snapshot;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -322,7 +341,8 @@ pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
             ("preferred pod anti-affinity", !rules.preferred_pod_anti_affinity.is_empty()),
             ("topology spread with ScheduleAnyway", rules.topology_spread.iter().any(|s| !s.hard)),
         ];
-        let found = found.into_iter().filter(|(_, found)| *found).map(|(name, _)| name);
+        let weighed = instance.policy.costs.preference_per_hour > 0.0;
+        let found = found.into_iter().filter(|(_, found)| *found && !weighed).map(|(name, _)| name);
         for name in found.chain(rules.unread.iter().map(String::as_str)) {
             *counts.entry(name).or_insert(0) += 1;
         }
@@ -336,8 +356,14 @@ pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
         .iter()
         .filter(|n| n.taints.iter().any(|t| t.effect == crate::domain::rules::TaintEffect::PreferNoSchedule))
         .count();
-    if preferring > 0 {
+    if preferring > 0 && instance.policy.costs.preference_per_hour <= 0.0 {
         rules.push(format!("taint with PreferNoSchedule ({preferring} nodes)"));
+    }
+    rules.extend(unknown_volume_limits(instance));
+    let quotas = snapshot.quotas.iter().filter(|quota| quota.limits_claims()).count();
+    let makes_claims = |w: &Workload| w.scalable && w.id.kind == "StatefulSet";
+    if quotas > 0 && snapshot.workloads.iter().any(makes_claims) {
+        rules.push(format!("quota on claims of volumes ({quotas} {})", if quotas == 1 { "quota" } else { "quotas" }));
     }
     rules
 }

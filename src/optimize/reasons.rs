@@ -59,6 +59,7 @@ impl<'a> Reasons<'a> {
                 taints: &site.taints,
                 unschedulable: false,
                 free,
+                volume_limits: Cow::Borrowed(&site.volume_limits),
                 pods: BTreeMap::new(),
                 deleting: BTreeMap::new(),
             }
@@ -73,10 +74,15 @@ impl<'a> Reasons<'a> {
         let Some(template) = instance.snapshot.templates.get(state.template) else {
             return vec!["its pod template is unknown".to_owned()];
         };
+        // The API server is asked before the scheduler.
+        if let Some(exceeded) = occupancy.exceeded_quota(pod) {
+            return vec![exceeded];
+        }
         let mut requests = instance.named(&state.demand);
         requests.0.remove(PODS);
-        let mut reasons = vec![why_not(cluster, template, &requests).sentence("nodes")];
-        if !template.rules.scheduling_gates.is_empty() {
+        let mut reasons: Vec<String> = occupancy.gang_in_the_way(pod).into_iter().collect();
+        reasons.push(why_not(cluster, template, &requests).sentence("nodes"));
+        if template.rules.waits() {
             return reasons;
         }
         if self.offered.is_empty() {

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::rules::{HOSTNAME_LABEL, HostPort, LabelSelector, PodAffinityTerm};
+use crate::domain::rules::{HOSTNAME_LABEL, HostPort, LabelSelector, PodAffinityTerm, TopologySpread};
 use crate::domain::snapshot::{PodTemplate, Snapshot};
+use crate::domain::volumes::{Disk, SharedVolume};
 
 use super::evenness::View;
 use super::instance::{Group, Instance};
@@ -49,6 +50,37 @@ pub(super) struct TemplateRelations {
     pub(super) affinity: Vec<usize>,
     pub(super) spread: Vec<SpreadRule>,
     pub(super) host_ports: Vec<HostPort>,
+    /// Disks that pods of a node may not share.
+    pub(super) disks: Vec<Disk>,
+    /// Volumes that other pods use too, with the resource that each counts as.
+    pub(super) shared_volumes: Vec<(usize, usize)>,
+    /// Claims that only one pod may use.
+    pub(super) claims: Vec<usize>,
+    /// A volume must be found for one of its claims.
+    pub(super) binds: bool,
+    /// Index of its gang among the snapshot's.
+    pub(super) gang: Option<usize>,
+    /// Counters that are best above 0 in its domain, beside the pod itself, with their weight.
+    pub(super) near: Vec<(usize, f64)>,
+    /// Counters that are best 0 in its domain, beside the pod itself.
+    pub(super) far: Vec<(usize, f64)>,
+    pub(super) soft_spread: Vec<SoftSpread>,
+}
+
+impl TemplateRelations {
+    /// Whether its pods prefer to be near or apart from others.
+    pub(super) fn prefers(&self) -> bool {
+        !self.near.is_empty() || !self.far.is_empty() || !self.soft_spread.is_empty()
+    }
+}
+
+/// A spread that may be broken at a price.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SoftSpread {
+    pub(super) counter: usize,
+    pub(super) max_skew: u32,
+    /// Index into [`Relations::views`].
+    pub(super) view: usize,
 }
 
 /// All rules between pods.
@@ -64,6 +96,8 @@ pub(super) struct Relations {
     pub(super) views: Vec<View>,
     /// The evenness over each view.
     pub(super) evenness_of_view: Vec<Vec<usize>>,
+    /// Claims that only one pod may use, as `namespace/name`.
+    pub(super) claims: Vec<String>,
 }
 
 type CounterKey<'a> = (&'a str, Who<'a>);
@@ -113,7 +147,17 @@ impl<'a> Builder<'a> {
     }
 }
 
-impl Who<'_> {
+impl<'a> Who<'a> {
+    /// The pods of the namespace that a spread counts: as in kube-scheduler, an empty selector counts nobody.
+    fn spread(namespace: &'a str, spread: &'a TopologySpread) -> Self {
+        match &spread.selector {
+            Some(selector) if *selector != LabelSelector::default() => {
+                Self::Matching { namespaces: vec![namespace], every_namespace: false, selector }
+            }
+            _ => Self::Nobody,
+        }
+    }
+
     fn counts(&self, template: &PodTemplate) -> bool {
         match self {
             Self::Group(_) | Self::Nobody => false,
@@ -143,23 +187,40 @@ impl Relations {
         let mut builder = Builder::default();
         let mut templates: Vec<TemplateRelations> = Vec::with_capacity(snapshot.templates.len());
         let mut spreads: Vec<(SpreadRule, Domains)> = Vec::new();
+        let weighed = instance.preference_price > 0.0;
         for (index, template) in snapshot.templates.iter().enumerate() {
             let rules = &template.rules;
-            let mut relations = TemplateRelations { host_ports: rules.host_ports.clone(), ..Default::default() };
+            let mut relations = TemplateRelations {
+                host_ports: rules.host_ports.clone(),
+                disks: rules.volumes.disks.clone(),
+                binds: !rules.volumes.to_bind.is_empty(),
+                gang: gang_of(snapshot, template),
+                ..Default::default()
+            };
             for term in &rules.pod_anti_affinity {
                 relations.anti_affinity.extend(builder.term(snapshot, template, term));
             }
             for term in &rules.pod_affinity {
                 relations.affinity.push(builder.term(snapshot, template, term).unwrap_or(IMPOSSIBLE));
             }
+            for preferred in rules.preferred_pod_affinity.iter().filter(|_| weighed) {
+                let counter = builder.term(snapshot, template, &preferred.term);
+                relations.near.extend(counter.map(|counter| (counter, f64::from(preferred.weight))));
+            }
+            for preferred in rules.preferred_pod_anti_affinity.iter().filter(|_| weighed) {
+                let counter = builder.term(snapshot, template, &preferred.term);
+                relations.far.extend(counter.map(|counter| (counter, f64::from(preferred.weight))));
+            }
+            for spread in rules.topology_spread.iter().filter(|s| !s.hard && weighed) {
+                let who = Who::spread(&template.namespace, spread);
+                relations.soft_spread.push(SoftSpread {
+                    counter: builder.counter((spread.topology_key.as_str(), who)),
+                    max_skew: spread.max_skew.max(1) as u32,
+                    view: usize::MAX,
+                });
+            }
             for spread in rules.topology_spread.iter().filter(|s| s.hard) {
-                // As in kube-scheduler, an empty selector counts nobody here; the node still needs the label.
-                let who = match &spread.selector {
-                    Some(selector) if *selector != LabelSelector::default() => {
-                        Who::Matching { namespaces: vec![&template.namespace], every_namespace: false, selector }
-                    }
-                    _ => Who::Nobody,
-                };
+                let who = Who::spread(&template.namespace, spread);
                 relations.spread.push(SpreadRule {
                     counter: builder.counter((spread.topology_key.as_str(), who)),
                     max_skew: spread.max_skew.max(1) as u32,
@@ -216,9 +277,32 @@ impl Relations {
             evenness: Vec::new(),
             views: Vec::new(),
             evenness_of_view: Vec::new(),
+            claims: Vec::new(),
         };
         relations.find_evenness(instance, &spreads);
+        relations.find_volumes(instance);
         relations
+    }
+
+    /// Numbers the volumes and claims that several pods use.
+    fn find_volumes(&mut self, instance: &Instance<'_>) {
+        let mut shared: BTreeMap<&SharedVolume, usize> = BTreeMap::new();
+        let mut claims: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for (relations, template) in self.templates.iter_mut().zip(&instance.snapshot.templates) {
+            for volume in &template.rules.volumes.shared {
+                let Ok(resource) = instance.resources.binary_search(&volume.limit.as_str()) else { continue };
+                let next = shared.len();
+                relations.shared_volumes.push((*shared.entry(volume).or_insert(next), resource));
+            }
+            for claim in &template.rules.volumes.single {
+                let next = claims.len();
+                let number = *claims.entry((&template.namespace, claim)).or_insert(next);
+                if number == self.claims.len() {
+                    self.claims.push(format!("{}/{claim}", template.namespace));
+                }
+                relations.claims.push(number);
+            }
+        }
     }
 
     /// Finds the distinct pairs of counter and view among the spreads, and points the rules to them.
@@ -244,12 +328,34 @@ impl Relations {
             *least = rule.max_skew.min(*least);
             found.push(evenness);
         }
+        self.find_soft_views(instance, &mut views);
         let mut in_order: Vec<(View, usize)> = views.into_iter().collect();
         in_order.sort_by_key(|(_, number)| *number);
         self.views = in_order.into_iter().map(|(view, _)| view).collect();
         let rules = self.templates.iter_mut().flat_map(|t| &mut t.spread).chain(self.group_spread.iter_mut().flatten());
         for rule in rules {
             rule.evenness = found[rule.evenness];
+        }
+    }
+
+    /// Which nodes are domains for each spread that may be broken.
+    fn find_soft_views(&mut self, instance: &Instance<'_>, views: &mut BTreeMap<View, usize>) {
+        for (own, template) in self.templates.iter_mut().zip(&instance.snapshot.templates) {
+            let rules = template.rules.topology_spread.iter().filter(|spread| !spread.hard);
+            for (soft, spread) in own.soft_spread.iter_mut().zip(rules) {
+                let key = self.counters[soft.counter].key;
+                let eligible = instance.sites.iter().zip(&self.layout.domains).map(|(site, of_site)| {
+                    of_site[key].is_some()
+                        && (!spread.honor_affinity || template.rules.matches_node(&site.name, &site.labels))
+                        && (!spread.honor_taints || template.rules.untolerated(&site.taints).is_none())
+                });
+                let view = View { key, eligible: eligible.collect(), buyable: Vec::new(), buys_hosts: false };
+                let next = views.len();
+                soft.view = *views.entry(view).or_insert(next);
+                if soft.view == self.evenness_of_view.len() {
+                    self.evenness_of_view.push(Vec::new());
+                }
+            }
         }
     }
 
@@ -295,17 +401,24 @@ impl Relations {
 
     /// Whether no two pods of the template may share a node.
     pub(super) fn excludes_itself(&self, template: usize) -> bool {
-        self.templates.get(template).is_some_and(|own| !own.host_ports.is_empty())
+        let alone = |own: &TemplateRelations| {
+            !own.host_ports.is_empty() || own.disks.iter().any(|disk| disk.conflicts_with(disk))
+        };
+        self.templates.get(template).is_some_and(alone)
             || self.exclusive_on_hosts(template).next().is_some()
     }
 
-    /// Forgets every spread, and all anti-affinity but that of these counters.
+    /// Forgets every spread, all anti-affinity but that of these counters, gangs, and what single volumes ask.
     pub(super) fn keep_only(&mut self, guarded: &BTreeSet<usize>) {
         for (number, counter) in self.counters.iter_mut().enumerate() {
             counter.guarded &= guarded.contains(&number);
         }
         for template in &mut self.templates {
             template.spread.clear();
+            template.disks.clear();
+            template.claims.clear();
+            template.binds = false;
+            template.gang = None;
         }
         self.group_spread.fill(None);
     }
@@ -335,6 +448,11 @@ impl Relations {
         let own = group.and_then(|g| self.group_spread.get(g)).and_then(Option::as_ref).map(|s| s.counter);
         self.templates.get(template).into_iter().flat_map(|t| t.counted_by.iter().copied()).chain(own)
     }
+}
+
+fn gang_of(snapshot: &Snapshot, template: &PodTemplate) -> Option<usize> {
+    let name = template.gang.as_ref()?;
+    snapshot.gangs.iter().position(|gang| gang.namespace == template.namespace && gang.name == *name)
 }
 
 fn policy_spread<'a>(group: &Group<'a>) -> Option<&'a crate::domain::policy::Spread> {

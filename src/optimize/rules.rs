@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::CapacityType;
 use crate::domain::problem::{Quantity, Sense};
+use crate::domain::quota::plain_resource;
 use crate::domain::rules::HOSTNAME_LABEL;
+use crate::domain::volumes::Disk;
 
-use super::model::Model;
+use super::model::{Model, scale_of};
 use super::relations::{Relations, SpreadRule};
 
 /// `(group, template)`.
@@ -17,6 +19,9 @@ type Variant = (usize, usize);
 
 pub(super) fn add(model: &mut Model<'_>, relations: &Relations) {
     exclusions(model, relations);
+    claims(model, relations);
+    resource_quotas(model);
+    gangs(model, relations);
     spreads(model, relations);
     spot_shares(model);
     zone_losses(model);
@@ -74,6 +79,95 @@ fn exclusions(model: &mut Model<'_>, relations: &Relations) {
     }
     for ((port, protocol, address), members) in &ports {
         one_a_node(model, members, &format!("hostPort/{port}/{protocol}/{address}"));
+    }
+    let mut disks: BTreeMap<&Disk, BTreeSet<Variant>> = BTreeMap::new();
+    for (group, facts) in model.instance.groups.iter().enumerate() {
+        for &template in &facts.templates {
+            for disk in relations.templates[template].disks.iter().filter(|disk| disk.conflicts_with(disk)) {
+                disks.entry(disk).or_default().insert((group, template));
+            }
+        }
+    }
+    for (number, members) in disks.values().enumerate() {
+        one_a_node(model, members, &format!("disk/{number}"));
+    }
+}
+
+/// Either no pod of a gang comes, or it is complete. One that stands complete needs no row: it may lose pods.
+fn gangs(model: &mut Model<'_>, relations: &Relations) {
+    let every: BTreeSet<usize> = (0..model.pools.len()).collect();
+    let instance = model.instance;
+    for (number, gang) in instance.snapshot.gangs.iter().enumerate() {
+        let members = variants(model, |t| relations.templates[t].gang == Some(number));
+        let mut all = terms(model, &members, |_| true);
+        let now = standing(model, &members, &every);
+        if all.is_empty() || now >= gang.min_members {
+            continue;
+        }
+        let groups: BTreeSet<usize> = members.iter().map(|(group, _)| *group).collect();
+        let most: u32 = groups.iter().map(|g| instance.groups[*g].most_replicas()).fold(0, u32::saturating_add);
+        let comes = model.variable(Quantity::Gang { gang: number }, 0.0, 1.0, true, 0.0);
+        let mut none = all.clone();
+        none.push((comes, -f64::from(most.saturating_sub(now))));
+        all.push((comes, -f64::from(gang.min_members)));
+        let name = format!("gang/{}/{}", gang.namespace, gang.name);
+        model.row(format!("{name}/none"), none, Sense::AtMost, f64::from(now));
+        let row = model.row(format!("{name}/all"), all, Sense::AtLeast, 0.0);
+        row.rule = Some(format!("pod group {}/{}", gang.namespace, gang.name));
+        "pod at once".clone_into(&mut row.unit);
+    }
+}
+
+/// What the pods of a namespace are charged is at most what its quota has, or what they are charged now if that is more.
+/// Pods that exist without a node, and those on unknown nodes, are charged too, but have no variable.
+fn resource_quotas(model: &mut Model<'_>) {
+    let instance = model.instance;
+    let mut rows: Vec<Vec<(usize, f64)>> = vec![Vec::new(); instance.quotas.limits.len()];
+    for (group, variables) in model.replicas.iter().enumerate() {
+        for &(template, size, _, variable) in variables {
+            for (limit, amount) in instance.quotas.charge(group, template, size).iter() {
+                rows[*limit].push((variable, *amount as f64));
+            }
+        }
+    }
+    for (limit, mut terms) in instance.quotas.limits.iter().zip(rows).filter(|(_, terms)| !terms.is_empty()) {
+        let quota = &instance.snapshot.quotas[limit.quota];
+        let (scale, unit) = scale_of(plain_resource(&limit.resource));
+        for term in &mut terms {
+            term.1 /= scale;
+        }
+        let most = (limit.now + limit.room.max(0)) as f64 / scale;
+        let name = format!("quota of {}: {} of {}", quota.namespace, limit.resource, quota.name);
+        let row = model.row(name.clone(), terms, Sense::AtMost, most);
+        row.rule = Some(name);
+        unit.clone_into(&mut row.unit);
+    }
+}
+
+/// Claims that one pod may use, and volumes made by hand, of which each claim takes one.
+fn claims(model: &mut Model<'_>, relations: &Relations) {
+    let every: BTreeSet<usize> = (0..model.pools.len()).collect();
+    for (claim, name) in relations.claims.iter().enumerate() {
+        let members = variants(model, |t| relations.templates[t].claims.contains(&claim));
+        let terms = terms(model, &members, |_| true);
+        if !terms.is_empty() {
+            let now = standing(model, &members, &every);
+            model.row(format!("claim/{name}"), terms, Sense::AtMost, f64::from(now.max(1)));
+        }
+    }
+    for (template, _) in relations.templates.iter().enumerate().filter(|(_, own)| own.binds) {
+        let to_bind = &model.instance.snapshot.templates[template].rules.volumes.to_bind;
+        if to_bind.iter().any(|claim| claim.made.is_some() || claim.claim.is_some()) {
+            continue;
+        }
+        let volumes: BTreeSet<&str> = to_bind.iter().flat_map(|c| c.volumes.iter().map(|v| v.name.as_str())).collect();
+        let members = variants(model, |t| t == template);
+        let terms = terms(model, &members, |_| true);
+        if !terms.is_empty() {
+            // Pods that stay are not judged again.
+            let most = (volumes.len() / to_bind.len()) as u32 + standing(model, &members, &every);
+            model.row(format!("volumes/{template}"), terms, Sense::AtMost, f64::from(most));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::check::{CheckReport, check};
 use super::coarse::{Coarse, coarser};
 use super::conflict::conflict;
 use super::first_fit::first_fit;
+use super::gangs::disband;
 use super::improve::{Rotation, improve};
 use super::incumbent::Incumbent;
 use super::instance::{Instance, Standing};
@@ -247,6 +248,7 @@ impl<'a> Stages<'a, '_> {
         if self.coarse.is_none() {
             let mut first = start(instance, relations, &unchanged(instance));
             first_fit(&mut first);
+            disband(&mut first);
             incumbent.offer(first);
         }
         let plain = self.guide(problem, &[], &[]);

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer};
 use crate::domain::policy::Policy;
+use crate::domain::resources::Resources;
 use crate::domain::pricing::{estimate_price, match_offer};
 use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, ZONE_LABEL};
 use crate::domain::snapshot::{Node, Snapshot};
 
-use super::instance::{Amounts, dense, dense_demand};
+use super::instance::{Amounts, dense_demand, dense_room};
 
 /// A node, or the prototype of nodes to be bought.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub(super) struct Site {
     pub(super) offer: String,
     pub(super) price_per_hour: f64,
     pub(super) allocatable: Amounts,
+    /// Limits on its volumes; for a prototype those of nodes of its type that stand.
+    pub(super) volume_limits: Resources,
     /// Ready and not cordoned.
     pub(super) accepts_new: bool,
     /// The owner lets it be drained.
@@ -78,7 +81,8 @@ fn standing_site(node: &Node, offer: Option<&NodeOffer>, policy: &Policy, resour
             || estimate_price(&node.allocatable, node.capacity_type, &policy.planning),
             |o| o.price_per_hour,
         ),
-        allocatable: dense(resources, &node.allocatable),
+        allocatable: dense_room(resources, &node.allocatable, &node.volume_limits),
+        volume_limits: node.volume_limits.clone(),
         accepts_new: node.ready && !node.unschedulable,
         may_drain: policy.disruption.remove_nodes && !node.do_not_disrupt,
         quota: Some(0),
@@ -107,12 +111,12 @@ fn prototype(offer: &NodeOffer, zone: &str, quota: Option<u32>, snapshot: &Snaps
         .collect();
     let mut daemon_demand = vec![0; resources.len()];
     for template in daemons.iter().filter_map(|w| snapshot.workloads[*w].template) {
-        for (sum, amount) in
-            daemon_demand.iter_mut().zip(dense_demand(resources, &snapshot.templates[template].requests))
-        {
+        for (sum, amount) in daemon_demand.iter_mut().zip(dense_demand(resources, &snapshot.templates[template])) {
             *sum += amount;
         }
     }
+    let instance_type = labels.get(INSTANCE_TYPE_LABEL).map_or("", String::as_str);
+    let volume_limits = snapshot.volume_limits_of_type(instance_type).unwrap_or_default();
     Site {
         labels,
         taints: offer.taints.clone(),
@@ -120,7 +124,8 @@ fn prototype(offer: &NodeOffer, zone: &str, quota: Option<u32>, snapshot: &Snaps
         capacity_type: offer.capacity_type,
         offer: offer.name.clone(),
         price_per_hour: offer.price_per_hour,
-        allocatable: dense(resources, &offer.allocatable),
+        allocatable: dense_room(resources, &offer.allocatable, &volume_limits),
+        volume_limits,
         accepts_new: true,
         may_drain: true,
         quota,

@@ -25,13 +25,21 @@ pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, ch
                 Arc::clone(shared.or_insert_with(|| Arc::from(group.demand(facts.template, size))))
             },
         );
-        occupancy.pods.push(PodState {
+        let charge = facts.group.map_or_else(
+            || instance.quotas.own(facts.template),
+            |g| {
+                let size = instance.groups[g].options.get(choices[g]).map_or(0, |o| o.size);
+                instance.quotas.charge(g, facts.template, size)
+            },
+        );
+        occupancy.push_pod(PodState {
             existing: Some(index),
             name: Arc::from(pod.name.as_str()),
             group: facts.group,
             template: facts.template,
             standing: facts.standing,
             demand,
+            charge,
             origin: facts.node,
             node: None,
             removed: removed.contains(&index),
@@ -112,13 +120,14 @@ fn new_pods(occupancy: &mut Occupancy<'_>) {
             .filter(|name| !names.contains(&(group.id.namespace.as_str(), name.as_str())));
         let demand: Arc<[i64]> = Arc::from(group.demand(template, choice.size));
         for name in free_names.take(wanted) {
-            occupancy.pods.push(PodState {
+            occupancy.push_pod(PodState {
                 existing: None,
                 name: Arc::from(name),
                 group: Some(index),
                 template,
                 standing: Standing::Waiting,
                 demand: Arc::clone(&demand),
+                charge: instance.quotas.charge(index, template, choice.size),
                 origin: None,
                 node: None,
                 removed: false,

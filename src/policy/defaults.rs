@@ -77,6 +77,7 @@ pub fn costs() -> Costs {
         node_change: 0.02,
         breach_per_replica_hour: 1.0,
         unplaced_per_hour: 1000.0,
+        preference_per_hour: 0.0001,
         amortise_hours: 1.0,
     }
 }

@@ -116,6 +116,7 @@ fn read_costs(fields: &mut Fields<'_>) -> Costs {
             .number("breachPerReplicaHour", NOT_NEGATIVE)
             .unwrap_or(default.breach_per_replica_hour),
         unplaced_per_hour: fields.number("unplacedPerHour", POSITIVE).unwrap_or(default.unplaced_per_hour),
+        preference_per_hour: fields.number("preferencePerHour", NOT_NEGATIVE).unwrap_or(default.preference_per_hour),
         amortise_hours: amortise_ms.map_or(default.amortise_hours, |ms| ms as f64 / HOUR_MS as f64),
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn policy(target: Target) -> Policy {
             node_change: 0.01,
             breach_per_replica_hour: 2.0,
             unplaced_per_hour: 100.0,
+            preference_per_hour: 0.0,
             amortise_hours: 1.0,
         },
         planning: Planning {

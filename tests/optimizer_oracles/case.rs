@@ -6,8 +6,13 @@ use plimsoll::domain::policy::{
     Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Target, WorkloadSelector,
 };
 use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
-use plimsoll::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, LabelSelector, PodAffinityTerm, ZONE_LABEL};
-use plimsoll::domain::snapshot::{Amount, Node, Pod, PodTemplate, Snapshot, Workload, WorkloadId};
+use plimsoll::domain::quota::ResourceQuota;
+use plimsoll::domain::rules::{
+    HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, LabelSelector, NodeSelectorTerm, Operator, PodAffinityTerm, Requirement, Weighted,
+    ZONE_LABEL,
+};
+use plimsoll::domain::volumes::volume_limit;
+use plimsoll::domain::snapshot::{Amount, Gang, Node, Pod, PodTemplate, Snapshot, Workload, WorkloadId};
 use proptest::prelude::*;
 
 /// A cluster small enough to enumerate.
@@ -19,6 +24,10 @@ pub(super) struct Case {
     pub(super) workloads: Vec<SmallWorkload>,
     pub(super) moves: u32,
     pub(super) drains: u32,
+    /// Most quarters of a core that pods of the namespace may ask for.
+    pub(super) quota: Option<i64>,
+    /// Price an hour of a preference of full weight.
+    pub(super) preference: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -40,9 +49,33 @@ pub(super) struct SmallWorkload {
     pub(super) menu: Vec<(u32, f64)>,
     pub(super) exclusive: bool,
     pub(super) no_spot: bool,
+    /// Weight of not being on spot nodes.
+    pub(super) rather_no_spot: Option<i32>,
+    /// Weight of being alone of its kind on a node.
+    pub(super) rather_apart: Option<i32>,
+    /// Pods that must be placed at once.
+    pub(super) gang: Option<u32>,
+    /// Each pod has a volume of its own; nodes of the first offer hold one.
+    pub(super) volume: bool,
 }
 
 impl SmallWorkload {
+    /// Nothing but its size.
+    pub(super) fn plain() -> Self {
+        Self {
+            quarter_cores: 1,
+            gib: 1,
+            pods: Vec::new(),
+            menu: Vec::new(),
+            exclusive: false,
+            no_spot: false,
+            rather_no_spot: None,
+            rather_apart: None,
+            gang: None,
+            volume: false,
+        }
+    }
+
     pub(super) fn move_price(&self) -> f64 {
         MOVE_PER_CORE * (self.quarter_cores as f64 / 4.0).max(0.1) / AMORTISE_HOURS
     }
@@ -72,7 +105,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
                     entries.push((replicas, f64::from(cost) / 20.0));
                 }
             }
-            SmallWorkload { quarter_cores, gib, pods, menu: entries, exclusive, no_spot }
+            SmallWorkload { quarter_cores, gib, pods, menu: entries, exclusive, no_spot, ..SmallWorkload::plain() }
         });
     (
         proptest::collection::vec(0usize..3, 0..=3),
@@ -83,7 +116,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
     )
         .prop_map(|(nodes, offers, workloads, moves, drains)| {
             let nodes = nodes.into_iter().map(|offer| offer % offers.len()).collect();
-            settle(Case { nodes, offers, workloads, moves, drains })
+            settle(Case { nodes, offers, workloads, moves, drains, quota: None, preference: 0.0 })
         })
 }
 
@@ -99,22 +132,45 @@ pub(super) fn from_nothing() -> impl Strategy<Value = Case> {
     })
 }
 
+/// The same with a quota, gangs, preferences and volumes.
+pub(super) fn rich_case() -> impl Strategy<Value = Case> {
+    let weight = || proptest::option::weighted(0.5, 1i32..=100);
+    let rules = (weight(), weight(), proptest::option::weighted(0.4, 1u32..=4), any::<bool>());
+    let quota = proptest::option::weighted(0.6, 0i64..=24);
+    (case(), proptest::collection::vec(rules, 3), quota, 0u32..=20).prop_map(|(mut case, rules, quota, preference)| {
+        (case.quota, case.preference) = (quota, f64::from(preference) / 20.0);
+        for (workload, (spot, apart, gang, volume)) in case.workloads.iter_mut().zip(rules) {
+            (workload.rather_no_spot, workload.rather_apart) = (spot, apart);
+            (workload.gang, workload.volume) = (gang, volume);
+        }
+        settle(case)
+    })
+}
+
+/// Volumes that a node of the offer holds.
+pub(super) fn most_volumes(offer: usize) -> i64 {
+    if offer == 0 { 1 } else { i64::MAX }
+}
+
 /// Keeps pods only where they may be and where there is room, as a scheduler would have put them.
 pub(super) fn settle(mut case: Case) -> Case {
     let offers = &case.offers;
     let mut room: Vec<(i64, i64)> = case.nodes.iter().map(|o| (offers[*o].cores * 4, offers[*o].gib)).collect();
+    let mut volumes: Vec<i64> = case.nodes.iter().map(|offer| most_volumes(*offer)).collect();
     for workload in &mut case.workloads {
         let mut taken = Vec::new();
         for pod in &mut workload.pods {
             *pod = pod.filter(|node| {
                 let Some(offer) = case.nodes.get(*node) else { return false };
                 let (cpu, gib) = room[*node];
-                let stays = workload.quarter_cores <= cpu
+                let stays = i64::from(workload.volume) <= volumes[*node]
+                    && workload.quarter_cores <= cpu
                     && workload.gib <= gib
                     && !(workload.no_spot && offers[*offer].spot)
                     && !(workload.exclusive && taken.contains(node));
                 if stays {
                     room[*node] = (cpu - workload.quarter_cores, gib - workload.gib);
+                    volumes[*node] -= i64::from(workload.volume);
                     taken.push(*node);
                 }
                 stays
@@ -157,9 +213,20 @@ pub(super) fn snapshot(case: &Case) -> Snapshot {
             zone: "a".to_owned(),
             instance_type,
             capacity_type: capacity_type(offer),
+            volume_limits: match most_volumes(*offer_index) {
+                i64::MAX => Resources::default(),
+                most => Resources::of([(volume_limit("d").as_str(), most)]),
+            },
             ..Node::plain(&name, allocatable(offer))
         });
     }
+    snapshot.quotas.extend(case.quota.map(|quarter_cores| ResourceQuota {
+        namespace: "default".to_owned(),
+        name: "cores".to_owned(),
+        hard: Resources::of([("requests.cpu", quarter_cores * 250)]),
+        used: Resources::default(),
+        scopes: Vec::new(),
+    }));
     for (index, workload) in case.workloads.iter().enumerate() {
         add_workload(&mut snapshot, index, workload);
     }
@@ -181,6 +248,30 @@ pub(super) fn add_workload(snapshot: &mut Snapshot, index: usize, workload: &Sma
     }
     if workload.no_spot {
         template.rules.node_selector.insert("spot".to_owned(), "false".to_owned());
+    }
+    if let Some(weight) = workload.rather_apart {
+        let term = PodAffinityTerm {
+            topology_key: HOSTNAME_LABEL.to_owned(),
+            selector: Some(selector.clone()),
+            namespaces: Vec::new(),
+            namespace_selector: None,
+        };
+        template.rules.preferred_pod_anti_affinity.push(Weighted { weight, term });
+    }
+    if let Some(weight) = workload.rather_no_spot {
+        let values = vec!["false".to_owned()];
+        let term = NodeSelectorTerm {
+            expressions: vec![Requirement { key: "spot".to_owned(), operator: Operator::In, values }],
+            fields: Vec::new(),
+        };
+        template.rules.preferred_node_affinity.push(Weighted { weight, term });
+    }
+    if let Some(min_members) = workload.gang {
+        template.gang = Some(format!("w{index}"));
+        snapshot.gangs.push(Gang { namespace: "default".to_owned(), name: format!("w{index}"), min_members });
+    }
+    if workload.volume {
+        template.rules.volumes.own = Resources::of([(volume_limit("d").as_str(), 1)]);
     }
     snapshot.templates.push(template);
     snapshot.workloads.push(Workload {
@@ -279,6 +370,7 @@ pub(super) fn policy(case: &Case) -> Policy {
             node_change: NODE_CHANGE,
             breach_per_replica_hour: 1.0,
             unplaced_per_hour: UNPLACED,
+            preference_per_hour: case.preference,
             amortise_hours: AMORTISE_HOURS,
         },
         planning: Planning {

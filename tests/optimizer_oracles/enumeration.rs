@@ -26,6 +26,28 @@ impl Shelf {
             && facts.gib <= self.gib
             && !(facts.no_spot && case.offers[self.offer].spot)
             && !(facts.exclusive && self.pods[workload] > 0)
+            && (!facts.volume || self.volumes(case) < self.most_volumes(case))
+    }
+
+    fn volumes(&self, case: &Case) -> i64 {
+        let pods = self.pods.iter().zip(&case.workloads).filter(|(_, workload)| workload.volume);
+        pods.map(|(pods, _)| i64::from(*pods)).sum()
+    }
+
+    /// What a node of the offer's kind that stands holds is what one that is bought will.
+    fn most_volumes(&self, case: &Case) -> i64 {
+        if case.nodes.contains(&self.offer) { most_volumes(self.offer) } else { i64::MAX }
+    }
+
+    /// Price an hour of the preferences that its pods miss.
+    fn unmet(&self, case: &Case) -> f64 {
+        let spot = case.offers[self.offer].spot;
+        let of = |(pods, workload): (&u32, &SmallWorkload)| {
+            let node = workload.rather_no_spot.filter(|_| spot).unwrap_or(0);
+            let others = workload.rather_apart.filter(|_| *pods > 1).unwrap_or(0);
+            f64::from(*pods) * f64::from(node + others)
+        };
+        self.pods.iter().zip(&case.workloads).map(of).sum::<f64>() * case.preference / 100.0
     }
 
     pub(super) fn put(&mut self, case: &Case, workload: usize) {
@@ -49,6 +71,10 @@ pub(super) struct Enumeration<'a> {
     pub(super) pods: Vec<(usize, Option<usize>)>,
     pub(super) surplus: Vec<u32>,
     pub(super) moves: u32,
+    /// Pods of each workload that come to a node.
+    pub(super) came: Vec<u32>,
+    /// Quarters of a core that pods ask for that exist and stay, or come.
+    pub(super) charged: i64,
     pub(super) best: f64,
 }
 
@@ -66,7 +92,9 @@ pub(super) fn optimum(case: &Case) -> f64 {
             surplus.push(workload.pods.len().saturating_sub(replicas) as u32);
         }
         let shelves = case.nodes.iter().map(|offer| Shelf::new(case, *offer, true)).collect();
-        let mut enumeration = Enumeration { case, shelves, pods, surplus, moves: 0, best };
+        let came = vec![0; case.workloads.len()];
+        let charged = now(case);
+        let mut enumeration = Enumeration { case, shelves, pods, surplus, moves: 0, came, charged, best };
         enumeration.descend(0, risk);
         best = enumeration.best;
         let Some(digit) = (0..choice.len()).find(|d| choice[*d] + 1 < case.workloads[*d].menu.len()) else {
@@ -77,29 +105,50 @@ pub(super) fn optimum(case: &Case) -> f64 {
     }
 }
 
+/// What is charged to the quota now.
+fn now(case: &Case) -> i64 {
+    case.workloads.iter().map(|w| w.quarter_cores * w.pods.len() as i64).sum()
+}
+
 impl Enumeration<'_> {
+    /// Whether the quota and the gangs let the pods be where they are.
+    fn is_allowed(&self) -> bool {
+        let most = self.case.quota.unwrap_or(i64::MAX).max(now(self.case));
+        let placed = |workload: usize| self.shelves.iter().map(|s| s.pods[workload]).sum::<u32>();
+        let complete = |(index, workload): (usize, &SmallWorkload)| {
+            self.came[index] == 0 || workload.gang.is_none_or(|least| placed(index) >= least)
+        };
+        self.charged <= most && self.case.workloads.iter().enumerate().all(complete)
+    }
+
     pub(super) fn descend(&mut self, next: usize, cost: f64) {
         if cost + self.least_standing_cost() >= self.best {
             return;
         }
         let Some(&(workload, now)) = self.pods.get(next) else {
-            self.best = cost + self.least_standing_cost();
+            let unmet: f64 = self.shelves.iter().map(|shelf| shelf.unmet(self.case)).sum();
+            if self.is_allowed() {
+                self.best = self.best.min(cost + unmet + self.least_standing_cost());
+            }
             return;
         };
+        let size = self.case.workloads[workload].quarter_cores;
         if self.surplus[workload] > 0 {
             self.surplus[workload] -= 1;
+            self.charged -= size;
             self.descend(next + 1, cost);
+            self.charged += size;
             self.surplus[workload] += 1;
         }
         for node in 0..self.shelves.len() {
-            self.put(node, next, now.is_some_and(|n| n != node), cost);
+            self.put(node, next, now != Some(node), cost);
         }
         for (offer, facts) in self.case.offers.iter().enumerate() {
             let have = self.shelves.iter().filter(|s| s.offer == offer).count() as u32;
             if facts.quota.is_none_or(|quota| have < quota) {
                 self.shelves.push(Shelf::new(self.case, offer, false));
                 let price = facts.price + NODE_CHANGE / AMORTISE_HOURS;
-                self.put(self.shelves.len() - 1, next, now.is_some(), cost + price);
+                self.put(self.shelves.len() - 1, next, true, cost + price);
                 self.shelves.pop();
             }
         }
@@ -108,16 +157,25 @@ impl Enumeration<'_> {
         }
     }
 
-    pub(super) fn put(&mut self, node: usize, pod: usize, moves: bool, cost: f64) {
-        let workload = self.pods[pod].0;
+    pub(super) fn put(&mut self, node: usize, pod: usize, comes: bool, cost: f64) {
+        let Case { workloads, .. } = self.case;
+        let (workload, now) = self.pods[pod];
+        let moves = comes && now.is_some();
+        // Pods to come are those after the ones that exist.
+        let exists = self.pods[..pod].iter().filter(|(of, _)| *of == workload).count() < workloads[workload].pods.len();
+        let size = if exists { 0 } else { workloads[workload].quarter_cores };
         if moves && self.moves >= self.case.moves || !self.shelves[node].admits(self.case, workload) {
             return;
         }
         let price = if moves { self.case.workloads[workload].move_price() } else { 0.0 };
         self.moves += u32::from(moves);
+        self.came[workload] += u32::from(comes);
+        self.charged += size;
         self.shelves[node].put(self.case, workload);
         self.descend(pod + 1, cost + price);
         self.shelves[node].take(self.case, workload);
+        self.charged -= size;
+        self.came[workload] -= u32::from(comes);
         self.moves -= u32::from(moves);
     }
 

@@ -433,6 +433,7 @@ fn policy() -> Policy {
             node_change: 0.02,
             breach_per_replica_hour: 0.5,
             unplaced_per_hour: 10.0,
+            preference_per_hour: 0.0,
             amortise_hours: 24.0,
         },
         planning: Planning {
@@ -453,8 +454,8 @@ fn policy() -> Policy {
 fn certificate(nodes: &[NodePlan]) -> Certificate {
     let sum =
         |keep: &dyn Fn(&NodePlan) -> bool| nodes.iter().filter(|n| keep(n)).map(|n| n.price_per_hour).sum::<f64>();
-    let cost = CostParts { nodes: sum(&|n| n.state != NodeState::Remove), risk: 0.012, change: 0.009, unplaced: 0.0 };
-    let cost_now = CostParts { nodes: sum(&|n| n.state != NodeState::Add), risk: 0.31, change: 0.0, unplaced: 0.0 };
+    let cost = CostParts { nodes: sum(&|n| n.state != NodeState::Remove), risk: 0.012, change: 0.009, unplaced: 0.0, preferences: 0.0 };
+    let cost_now = CostParts { nodes: sum(&|n| n.state != NodeState::Add), risk: 0.31, change: 0.0, unplaced: 0.0, preferences: 0.0 };
     Certificate {
         cost_per_hour: cost.total(),
         unplaceable_per_hour: 0.0,

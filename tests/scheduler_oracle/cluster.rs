@@ -34,7 +34,10 @@ pub(crate) fn objects(seed: u64) -> Vec<Value> {
     let nodes = 3 + draw.below(7);
     items.extend((0..nodes).map(|number| draw.node(number)));
     items.extend(storage(&mut draw));
-    items.extend((0..nodes).filter(|number| number % 3 == 0).map(volume_limit));
+    for (namespace, _) in NAMESPACES {
+        items.extend((0..draw.below(3)).map(|number| draw.quota(namespace, number)).collect::<Vec<_>>());
+    }
+    items.extend((0..nodes).filter(|number| number % 3 != 1).map(|number| draw.volume_limit(number)));
     let pods = items.len() + 8 + draw.below(14);
     let standing = draw.one_of(&[0.0, 0.3, 0.6]);
     let mut number = 0;
@@ -85,6 +88,7 @@ fn storage(draw: &mut Draw) -> Vec<Value> {
             }
         }
     }
+    items.extend((0..4).map(|number| draw.free_volume(number)));
     let topologies = json!([{"matchLabelExpressions": [{"key": ZONE, "values": ["z0", "z2"]}]}]);
     let maker = "disks.example";
     let classes = [
@@ -98,17 +102,20 @@ fn storage(draw: &mut Draw) -> Vec<Value> {
             "provisioner": provisioner, "volumeBindingMode": mode,
             "allowedTopologies": topologies}));
         for (namespace, _) in NAMESPACES {
-            items.push(claim(namespace, class, class, None));
+            let mut claim = claim(namespace, class, class, None);
+            if draw.chance(0.2) {
+                claim["spec"]["selector"] = json!({"matchLabels": {"speed": "fast"}});
+            }
+            if draw.chance(0.1) {
+                claim["spec"]["accessModes"] = json!(["ReadWriteOncePod"]);
+            }
+            if draw.chance(0.1) {
+                claim["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = json!("n1");
+            }
+            items.push(claim);
         }
     }
     items
-}
-
-/// A node takes one volume of the driver.
-fn volume_limit(number: usize) -> Value {
-    let driver = json!({"name": "disks.example", "nodeID": format!("n{number}"), "allocatable": {"count": 1}});
-    json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": format!("n{number}")},
-        "spec": {"drivers": [driver]}})
 }
 
 fn claim(namespace: &str, name: &str, class: &str, volume: Option<&str>) -> Value {
@@ -169,6 +176,104 @@ impl Draw {
     /// Whether this pod carries a rule of the kind.
     pub(super) fn carries(&mut self, family: usize) -> bool {
         self.chance(self.often[family])
+    }
+
+    /// A quota on some resources, for some of the pods.
+    fn quota(&mut self, namespace: &str, number: usize) -> Value {
+        let mut hard = Map::new();
+        for (name, amounts) in [
+            ("pods", ["3", "8", "20"]),
+            ("count/pods", ["3", "9", "20"]),
+            ("cpu", ["2", "7500m", "30"]),
+            ("requests.cpu", ["2", "7500m", "30"]),
+            ("memory", ["2Gi", "8G", "100Gi"]),
+            ("requests.memory", ["2Gi", "8G", "100Gi"]),
+            ("requests.ephemeral-storage", ["1Gi", "30Gi", "60Gi"]),
+            ("requests.example.com/gpu", ["0", "2", "9"]),
+            ("requests.hugepages-2Mi", ["0", "4Mi", "1Gi"]),
+            ("hugepages-2Mi", ["0", "4Mi", "1Gi"]),
+            ("services", ["1", "2", "3"]),
+        ] {
+            if self.chance(0.2) {
+                hard.insert(name.to_owned(), json!(self.one(&amounts)));
+            }
+        }
+        let mut spec = json!({"hard": hard});
+        if self.chance(0.3) {
+            let scopes = ["Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "CrossNamespacePodAffinity"];
+            spec["scopes"] = json!([self.one(&scopes)]);
+        }
+        if self.chance(0.2) {
+            let operator = self.one(&["In", "NotIn", "Exists", "DoesNotExist"]);
+            let mut expression = json!({"scopeName": "PriorityClass", "operator": operator});
+            if operator.ends_with("In") {
+                expression["values"] = json!(["high"]);
+            }
+            spec["scopeSelector"] = json!({"matchExpressions": [expression]});
+        }
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": namespace, "name": format!("q{number}")},
+            "spec": spec})
+    }
+
+    /// How many volumes of the driver a node can hold, if it says so.
+    fn volume_limit(&mut self, number: usize) -> Value {
+        let mut driver = json!({"name": "disks.example", "nodeID": format!("n{number}")});
+        if self.chance(0.8) {
+            driver["allocatable"] = json!({"count": self.below(2)});
+        }
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": format!("n{number}")},
+            "spec": {"drivers": [driver]}})
+    }
+
+    /// A volume made by hand that no claim is bound to.
+    fn free_volume(&mut self, number: usize) -> Value {
+        let mut labels = Map::new();
+        if self.chance(0.5) {
+            labels.insert("speed".to_owned(), json!("fast"));
+        }
+        let mut spec = json!({
+            "capacity": {"storage": self.one(&["5Gi", "10Gi", "20Gi"])}, "persistentVolumeReclaimPolicy": "Retain",
+            "accessModes": [self.one(&["ReadWriteOnce", "ReadWriteOnce", "ReadWriteMany"])],
+            "storageClassName": self.one(&["by-hand", "by-hand", "zonal", "anywhere"]),
+            "local": {"path": "/disk"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [self.node_term(false)]}},
+        });
+        if number == 0 && self.chance(0.4) {
+            spec["claimRef"] = json!({"namespace": "shop", "name": "by-hand"});
+        }
+        if self.chance(0.1) {
+            spec["volumeMode"] = json!("Block");
+        }
+        let phase = if self.chance(0.8) { "Available" } else { "Released" };
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "spec": spec,
+            "metadata": {"name": format!("free{number}"), "labels": labels}, "status": {"phase": phase}})
+    }
+
+    /// Claims of a pod, and disks named in its spec.
+    fn volumes(&mut self) -> Vec<Value> {
+        let claims = ["c0", "c1", "c2", "c3", "once", "once", "once", "anywhere", "zonal", "by-hand", "by-hand", "at-once"];
+        let mut volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": self.one(&claims)}})];
+        if self.chance(0.3) {
+            volumes.push(json!({"name": "more", "persistentVolumeClaim": {"claimName": self.one(&claims)}}));
+        }
+        if self.chance(0.6) {
+            let read_only = self.chance(0.5);
+            let disk = self.one(&["a", "b"]);
+            let (kind, source) = match self.below(4) {
+                0 => ("gcePersistentDisk", json!({"pdName": disk, "readOnly": read_only})),
+                1 => ("awsElasticBlockStore", json!({"volumeID": disk, "readOnly": read_only})),
+                2 => {
+                    ("iscsi", json!({"targetPortal": "10.0.0.1", "iqn": format!("iqn.2026-01.example:{disk}"), "lun": 0,
+                        "readOnly": read_only}))
+                }
+                _ => {
+                    let monitors = [json!(["m0"]), json!(["m0", "m1"]), json!(["m2"])][self.below(3)].clone();
+                    ("rbd", json!({"monitors": monitors, "image": disk, "readOnly": read_only}))
+                }
+            };
+            volumes.push(json!({"name": "disk", kind: source}));
+        }
+        volumes
     }
 
     fn node(&mut self, number: usize) -> Value {
@@ -262,14 +367,14 @@ impl Draw {
         if self.carries(7) {
             self.ports(&mut spec);
         }
+        if self.chance(0.1) {
+            spec["activeDeadlineSeconds"] = json!(600);
+        }
+        if self.chance(0.2) {
+            spec["priorityClassName"] = json!("high");
+        }
         if self.carries(8) {
-            let claims = ["c0", "c1", "c2", "c3", "once", "anywhere", "zonal", "by-hand", "at-once"];
-            let claim = self.one(&claims);
-            let mut volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": claim}})];
-            if self.chance(0.1) {
-                volumes.push(json!({"name": "disk", "gcePersistentDisk": {"pdName": "shared"}}));
-            }
-            spec["volumes"] = Value::Array(volumes);
+            spec["volumes"] = Value::Array(self.volumes());
         }
         Template { namespace, labels, spec }
     }

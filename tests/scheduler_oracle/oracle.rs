@@ -36,6 +36,9 @@ pub(crate) struct PodAnswer {
     /// Its sentence where no node does.
     #[serde(default)]
     pub(crate) message: String,
+    /// What the API server's quota admission says if it were made beside the others.
+    #[serde(default)]
+    pub(crate) refused: String,
 }
 
 /// The first filter that rejects a node.

@@ -12,6 +12,7 @@ use crate::domain::rules::{
     HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, NodeSelectorTerm, REGION_LABEL, SchedulingRules, Taint, ZONE_LABEL,
 };
 use crate::domain::snapshot::Node;
+use crate::domain::volumes::ClaimToBind;
 
 /// Labels kept even if no pod asks for them: they say what a machine is.
 const MACHINE_LABELS: [&str; 4] = [INSTANCE_TYPE_LABEL, "kubernetes.io/arch", "kubernetes.io/os", REGION_LABEL];
@@ -135,6 +136,7 @@ fn keys_that_matter(snapshot: &Snapshot) -> BTreeSet<&str> {
             topology_spread,
             volume_affinity,
             volumes_to_make,
+            volumes,
             // Where a node stands is not what it is.
             volume_places: _,
             unread: _,
@@ -145,7 +147,7 @@ fn keys_that_matter(snapshot: &Snapshot) -> BTreeSet<&str> {
         let terms = node_affinity.iter().chain(volume_affinity).chain(volumes_to_make).flatten();
         let terms = terms.chain(preferred_node_affinity.iter().map(|preferred| &preferred.term));
         keys.extend(node_selector.keys().map(String::as_str));
-        keys.extend(terms.flat_map(term_keys));
+        keys.extend(terms.chain(volumes.to_bind.iter().flat_map(ClaimToBind::terms)).flat_map(term_keys));
         keys.extend(pod_affinity.iter().chain(pod_anti_affinity).map(|term| term.topology_key.as_str()));
         let preferred = preferred_pod_affinity.iter().chain(preferred_pod_anti_affinity);
         keys.extend(preferred.map(|preferred| preferred.term.topology_key.as_str()));

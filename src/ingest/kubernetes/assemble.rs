@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::rules::{HOSTNAME_LABEL, LabelSelector, Labels, NodeSelectorTerm, Operator, Requirement};
-use crate::domain::snapshot::{Pod, PodTemplate, Service, Snapshot, Workload, WorkloadId};
+use crate::domain::snapshot::{Gang, Pod, PodTemplate, Service, Snapshot, Workload, WorkloadId};
 
 use super::inventory::Inventory;
 use super::object::{Name, Owner};
@@ -18,6 +18,12 @@ const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
     let mut warnings = std::mem::take(&mut inventory.warnings);
     inventory.labels_looked_at = own_labels_looked_at(&inventory);
+    let claims_used: Vec<Name> = claims_used(&inventory).collect();
+    inventory.volumes.count(claims_used.into_iter());
+    let Inventory { nodes, volumes, .. } = &mut inventory;
+    for (name, node) in nodes {
+        node.volume_limits = volumes.drivers.get(name).map(|drivers| drivers.limits.clone()).unwrap_or_default();
+    }
     let drafts = std::mem::take(&mut inventory.pods);
     let mut templates = Templates::default();
     let mut tallies: BTreeMap<WorkloadId, Tally> = BTreeMap::new();
@@ -76,6 +82,8 @@ pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
         workloads,
         services,
         budgets: inventory.budgets.into_values().collect(),
+        quotas: inventory.quotas.into_values().collect(),
+        gangs: inventory.gangs.into_iter().filter(|(_, least)| *least > 0).map(gang).collect(),
         autoscalers: inventory.autoscalers.into_values().collect(),
         namespaces,
         priority_classes: inventory.priority_classes,
@@ -102,6 +110,21 @@ fn own_labels_looked_at(inventory: &Inventory) -> BTreeSet<String> {
         selector.match_labels.keys().chain(selector.match_expressions.iter().map(|requirement| &requirement.key))
     });
     keys.filter(|key| OWN_LABELS.contains(&key.as_str())).cloned().collect()
+}
+
+fn gang((name, min_members): (Name, u32)) -> Gang {
+    Gang { namespace: name.namespace, name: name.name, min_members }
+}
+
+/// Every claim that a pod uses, once a pod; those of a workload's template twice, for each of its pods uses it.
+fn claims_used(inventory: &Inventory) -> impl Iterator<Item = Name> {
+    let pods = inventory.pods.iter().filter(|(_, pod)| !pod.finished);
+    let of_pods = pods.map(|(name, pod)| (&name.namespace, &pod.template.claims, 1));
+    let templates = inventory.workloads.values().filter_map(|w| Some((&w.id.namespace, &w.template.as_ref()?.claims, 2)));
+    of_pods.chain(templates).flat_map(|(namespace, claims, times)| {
+        let names = claims.iter().map(|claim| Name { namespace: namespace.clone(), name: claim.name.clone() });
+        names.flat_map(move |name| std::iter::repeat_n(name, times))
+    })
 }
 
 fn id(namespace: &str, kind: &str, name: &str) -> WorkloadId {
@@ -147,7 +170,7 @@ fn complete(
     label: &str,
     warnings: &mut Warnings,
 ) -> PodTemplate {
-    let TemplateDraft { mut template, claims, states_priority } = draft;
+    let TemplateDraft { mut template, mut claims, states_priority } = draft;
     template.labels.retain(|key, _| !OWN_LABELS.contains(&key.as_str()) || inventory.labels_looked_at.contains(key));
     if !states_priority {
         if template.priority_class.is_empty() {
@@ -166,6 +189,15 @@ fn complete(
             }),
         };
     }
+    if let Some(name) = template.gang.take() {
+        match inventory.gangs.get(&Name { namespace: template.namespace.clone(), name: name.clone() }) {
+            Some(0) => {}
+            Some(_) => template.gang = Some(name),
+            None => template.rules.unread.push("pod group that is not in the input".to_owned()),
+        }
+    }
+    inventory.volumes.name_disks(&mut template.rules);
+    claims.sort_by_key(|claim| inventory.volumes.size_of(&template.namespace, &claim.name));
     for claim in claims {
         if let Err(missing) = inventory.volumes.restrict(&mut template.rules, &template.namespace, &claim) {
             warnings.add(label, missing);
@@ -178,6 +210,10 @@ fn complete(
     }
     rules.volume_places.sort();
     rules.volume_places.dedup();
+    rules.volumes.shared.sort();
+    rules.volumes.shared.dedup();
+    rules.volumes.single.sort();
+    rules.volumes.single.dedup();
     rules.unread.sort();
     rules.unread.dedup();
     if workload.kind == "DaemonSet" {

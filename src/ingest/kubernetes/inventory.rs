@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::quota::ResourceQuota;
 use crate::domain::rules::Labels;
 use crate::domain::snapshot::{Autoscaler, DisruptionBudget, Node, WorkloadId};
 
@@ -21,6 +22,9 @@ pub(super) struct Inventory {
     pub services: BTreeMap<Name, ServiceDraft>,
     pub endpoints: BTreeMap<Name, EndpointsDraft>,
     pub budgets: BTreeMap<Name, DisruptionBudget>,
+    pub quotas: BTreeMap<Name, ResourceQuota>,
+    /// Pods that each pod group needs at once; 0 for one that is no gang.
+    pub gangs: BTreeMap<Name, u32>,
     pub autoscalers: BTreeMap<Name, Autoscaler>,
     pub priority_classes: BTreeMap<String, i32>,
     /// The class of pods that name none.
@@ -58,6 +62,8 @@ impl Inventory {
             Draft::Service(service) => self.services.insert(name, service).is_some(),
             Draft::Endpoints(slice) => self.endpoints.insert(name, slice).is_some(),
             Draft::Budget(budget) => self.budgets.insert(name, budget).is_some(),
+            Draft::Gang(least) => self.gangs.insert(name, least).is_some(),
+            Draft::Quota(quota) => self.quotas.insert(name, quota).is_some(),
             Draft::Autoscaler(autoscaler) => self.autoscalers.insert(name, autoscaler).is_some(),
             Draft::PriorityClass { value, global_default } => {
                 if global_default {
@@ -66,9 +72,10 @@ impl Inventory {
                 self.priority_classes.insert(name.name, value).is_some()
             }
             Draft::Namespace(labels) => self.namespaces.insert(name.name, labels).is_some(),
-            Draft::Claim(claim) => self.volumes.claims.insert(name, claim).is_some(),
-            Draft::Volume(volume) => self.volumes.persistent.insert(name.name, volume).is_some(),
+            Draft::Claim(claim) => self.volumes.claims.insert(name, *claim).is_some(),
+            Draft::Volume(volume) => self.volumes.persistent.insert(name.name, *volume).is_some(),
             Draft::StorageClass(class) => self.volumes.classes.insert(name.name, class).is_some(),
+            Draft::Drivers(drivers) => self.volumes.drivers.insert(name.name, drivers).is_some(),
             Draft::Ignored => {
                 *self.ignored_kinds.entry(kind).or_default() += 1;
                 false

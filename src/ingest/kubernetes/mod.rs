@@ -8,11 +8,13 @@
 //! server, and is cut down to a draft at once: a dump is never held as a whole tree.
 
 mod assemble;
+mod gangs;
 mod inventory;
 mod nodes;
 mod object;
 mod pods;
 mod quantities;
+mod quotas;
 mod read;
 mod requests;
 mod rules;
@@ -31,7 +33,7 @@ use inventory::Inventory;
 /// The command whose output is asked for, for hints.
 const KUBECTL: &str = "kubectl get nodes,pods,deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs,services,\
 endpointslices,poddisruptionbudgets,horizontalpodautoscalers,priorityclasses,namespaces,persistentvolumeclaims,\
-persistentvolumes,storageclasses -A -o json";
+persistentvolumes,storageclasses,csinodes,resourcequotas -A -o json";
 
 /// Reads a cluster from one or several exports: Lists, single objects, several YAML documents, concatenated JSON, in
 /// any order and mix. Where an object is given twice the later one counts, with a warning. Objects of kinds that

@@ -36,6 +36,7 @@ pub(super) fn node(node: &core::Node, warnings: &mut Vec<String>) -> Result<Node
         unschedulable,
         ready: is_ready(node.status.as_ref()),
         allocatable: allocatable(node.status.as_ref(), warnings)?,
+        volume_limits: crate::domain::Resources::default(),
         zone: first_label(labels, &[ZONE_LABEL, "failure-domain.beta.kubernetes.io/zone"]),
         instance_type: first_label(labels, &[INSTANCE_TYPE_LABEL, "beta.kubernetes.io/instance-type"]),
         capacity_type: capacity_type(labels),

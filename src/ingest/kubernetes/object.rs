@@ -6,14 +6,16 @@ use serde_json::{Map, Value};
 use k8s_openapi::api::{apps, autoscaling, batch, core, discovery, policy, scheduling, storage};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::domain::quota::ResourceQuota;
 use crate::domain::rules::Labels;
 use crate::domain::snapshot::{Autoscaler, DisruptionBudget, Node};
 
 use super::pods::PodDraft;
 use super::services::{EndpointsDraft, ServiceDraft};
-use super::volumes::{ClaimDraft, StorageClassDraft, VolumeDraft};
+use super::volumes::{ClaimDraft, DriversDraft, StorageClassDraft, VolumeDraft};
 use super::workloads::WorkloadDraft;
-use super::{nodes, pods, services, times, volumes, workloads};
+use super::gangs::{self, CoschedulingGroup};
+use super::{nodes, pods, quotas, services, times, volumes, workloads};
 
 /// Why an object cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,15 +103,19 @@ pub(super) enum Draft {
     Service(ServiceDraft),
     Endpoints(EndpointsDraft),
     Budget(DisruptionBudget),
+    Quota(ResourceQuota),
+    /// A pod group, with how many pods must be placed at once.
+    Gang(u32),
     Autoscaler(Autoscaler),
     PriorityClass {
         value: i32,
         global_default: bool,
     },
     Namespace(Labels),
-    Claim(ClaimDraft),
-    Volume(VolumeDraft),
+    Claim(Box<ClaimDraft>),
+    Volume(Box<VolumeDraft>),
     StorageClass(StorageClassDraft),
+    Drivers(DriversDraft),
     /// Of a kind that is not read.
     Ignored,
 }
@@ -174,6 +180,12 @@ fn read_kind(kind: &str, group: &str, api_version: &str, reader: Reader) -> Resu
         reader.namespaced(kind, |o: discovery::v1::EndpointSlice, _, _| Ok(Draft::Endpoints(services::endpoints(o))))
     } else if is("PodDisruptionBudget", "policy") {
         reader.namespaced(kind, |o: policy::v1::PodDisruptionBudget, n, _| Ok(Draft::Budget(services::budget(o, n)?)))
+    } else if is("ResourceQuota", "") {
+        reader.namespaced(kind, |o: core::v1::ResourceQuota, n, _| Ok(Draft::Quota(quotas::quota(o, n)?)))
+    } else if is("PodGroup", "scheduling.x-k8s.io") {
+        reader.namespaced(kind, |o: CoschedulingGroup, _, _| Ok(Draft::Gang(gangs::coscheduling(&o)?)))
+    } else if is("PodGroup", "scheduling.k8s.io") {
+        reader.namespaced(kind, |o: scheduling::v1alpha2::PodGroup, _, _| Ok(Draft::Gang(gangs::pod_group(&o)?)))
     } else if is("HorizontalPodAutoscaler", "autoscaling") {
         reader.namespaced(kind, |o: autoscaling::v2::HorizontalPodAutoscaler, n, _| {
             Ok(Draft::Autoscaler(services::autoscaler(o, n)?))
@@ -186,11 +198,15 @@ fn read_kind(kind: &str, group: &str, api_version: &str, reader: Reader) -> Resu
         reader
             .cluster_wide(kind, |o: core::v1::Namespace, _| Ok(Draft::Namespace(o.metadata.labels.unwrap_or_default())))
     } else if is("PersistentVolumeClaim", "") {
-        reader.namespaced(kind, |o: core::v1::PersistentVolumeClaim, _, _| Ok(Draft::Claim(volumes::claim(o))))
+        reader.namespaced(kind, |o: core::v1::PersistentVolumeClaim, _, _| {
+            Ok(Draft::Claim(Box::new(volumes::claim(o)?)))
+        })
     } else if is("PersistentVolume", "") {
-        reader.cluster_wide(kind, |o: core::v1::PersistentVolume, _| Ok(Draft::Volume(volumes::volume(o)?)))
+        reader.cluster_wide(kind, |o: core::v1::PersistentVolume, _| Ok(Draft::Volume(Box::new(volumes::volume(o)?))))
     } else if is("StorageClass", "storage.k8s.io") {
         reader.cluster_wide(kind, |o: storage::v1::StorageClass, _| Ok(Draft::StorageClass(volumes::storage_class(o))))
+    } else if is("CSINode", "storage.k8s.io") {
+        reader.cluster_wide(kind, |o: storage::v1::CSINode, _| Ok(Draft::Drivers(volumes::drivers(o)?)))
     } else {
         Ok(ignored(kind, group))
     }
@@ -304,6 +320,12 @@ pub(super) fn type_name(value: &Value) -> &'static str {
 /// The metadata of any kind; `k8s_openapi::Metadata` ties it to a lifetime this file has no use for.
 trait HasMetadata {
     fn metadata(&self) -> &ObjectMeta;
+}
+
+impl HasMetadata for CoschedulingGroup {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
 }
 
 impl<T: k8s_openapi::Metadata<Ty = ObjectMeta>> HasMetadata for T {

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1 as core;
 
+use crate::domain::quantity::parse_amount;
+use crate::domain::resources::{CPU, MEMORY};
 use crate::domain::rules::{HOSTNAME_LABEL, Labels, SchedulingRules, Taint, TaintEffect, Toleration, ZONE_LABEL};
 use crate::domain::snapshot::PodTemplate;
 
+use super::gangs::group_of;
 use super::object::{FieldError, Name, Owner};
 use super::requests::pod_resources;
 use super::rules::scheduling_rules;
 use super::times::millis;
+use super::volumes::ClaimUse;
 
 /// Label that a Deployment puts on the pods of one revision.
 pub(super) const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
@@ -34,7 +38,7 @@ pub(super) struct TemplateDraft {
     /// The template so far, with all labels of the pod.
     pub template: PodTemplate,
     /// Claims that its volumes use.
-    pub claims: Vec<String>,
+    pub claims: Vec<ClaimUse>,
     /// Whether the spec states the priority itself, as specs do that passed the API server's admission.
     pub states_priority: bool,
 }
@@ -53,9 +57,16 @@ pub(super) fn template(
     let rules = scheduling_rules(spec, &labels, warnings)?;
     let resources = pod_resources(spec, pod.and_then(|(_, status)| status))?;
     let claims = spec.volumes.iter().flatten().filter_map(|volume| {
-        let given = volume.persistent_volume_claim.as_ref().map(|c| c.claim_name.clone());
+        let given = volume.persistent_volume_claim.as_ref().map(|c| {
+            // A StatefulSet names the claims it makes after their pod.
+            let own = pod.is_some_and(|(name, _)| c.claim_name == format!("{}-{name}", volume.name));
+            ClaimUse { name: c.claim_name.clone(), own, named: true }
+        });
         // The claim of an ephemeral volume is made for the pod and named after it.
-        let ephemeral = || Some(format!("{}-{}", pod?.0, volume.name)).filter(|_| volume.ephemeral.is_some());
+        let ephemeral = || {
+            let name = format!("{}-{}", pod?.0, volume.name);
+            volume.ephemeral.as_ref().map(|_| ClaimUse { name, own: true, named: false })
+        };
         given.or_else(ephemeral)
     });
     Ok(TemplateDraft {
@@ -63,15 +74,30 @@ pub(super) fn template(
         states_priority: spec.priority.is_some(),
         template: PodTemplate {
             namespace: namespace.to_owned(),
-            labels,
             requests: resources.requests,
             limits: resources.limits,
             containers: resources.containers,
             rules,
             priority: spec.priority.unwrap_or(0),
             priority_class: spec.priority_class_name.clone().unwrap_or_default(),
+            terminating: spec.active_deadline_seconds.is_some_and(|seconds| seconds >= 0),
+            best_effort: is_best_effort(spec),
+            gang: group_of(spec, &labels),
+            labels,
         },
     })
+}
+
+/// Whether no container, nor the pod as a whole, requests or limits CPU or memory.
+fn is_best_effort(spec: &core::PodSpec) -> bool {
+    let states = |resources: &core::ResourceRequirements| {
+        let lists = resources.requests.iter().chain(&resources.limits);
+        lists.flatten().any(|(name, amount)| {
+            (name == CPU || name == MEMORY) && parse_amount(name, &amount.0).is_ok_and(|amount| amount > 0)
+        })
+    };
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    !containers.filter_map(|container| container.resources.as_ref()).chain(&spec.resources).any(states)
 }
 
 /// Adds the tolerations that admission adds to every pod: those of a node that is not ready or unreachable, for a

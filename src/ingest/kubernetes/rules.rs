@@ -7,6 +7,7 @@ use crate::domain::rules::{
     HostPort, LabelSelector, Labels, NodeSelectorTerm, Operator, PodAffinityTerm, Requirement, SchedulingRules,
     TaintEffect, Toleration, TopologySpread, Weighted,
 };
+use crate::domain::volumes::{Disk, PodVolumes};
 
 use super::object::FieldError;
 
@@ -66,6 +67,7 @@ pub(super) fn scheduling_rules(
         volume_affinity: Vec::new(),
         volume_places: Vec::new(),
         volumes_to_make: Vec::new(),
+        volumes: PodVolumes { disks: disks(spec), ..PodVolumes::default() },
         scheduling_gates: spec.scheduling_gates.iter().flatten().map(|gate| gate.name.clone()).collect(),
         unread: unread(spec),
     })
@@ -73,15 +75,35 @@ pub(super) fn scheduling_rules(
 
 /// What kube-scheduler looks at in a spec and nothing here does.
 fn unread(spec: &core::PodSpec) -> Vec<String> {
-    let exclusive = |v: &core::Volume| {
-        v.gce_persistent_disk.is_some() || v.aws_elastic_block_store.is_some() || v.iscsi.is_some() || v.rbd.is_some()
-    };
     let found = [
         ("device claim", spec.resource_claims.iter().flatten().next().is_some()),
-        ("disk that pods of a node may not share", spec.volumes.iter().flatten().any(exclusive)),
-        ("scheduling group", spec.scheduling_group.is_some()),
     ];
     found.into_iter().filter(|(_, found)| *found).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Disks that pods of one node may not share, with the API server's defaults.
+fn disks(spec: &core::PodSpec) -> Vec<Disk> {
+    let mut disks: Vec<Disk> = Vec::new();
+    for volume in spec.volumes.iter().flatten() {
+        let reads = |read_only: Option<bool>| read_only.unwrap_or(false);
+        let gce = volume.gce_persistent_disk.as_ref();
+        disks.extend(
+            gce.map(|v| Disk::GcePersistentDisk { name: v.pd_name.clone(), read_only: reads(v.read_only) }),
+        );
+        let ebs = volume.aws_elastic_block_store.as_ref();
+        disks.extend(ebs.map(|v| Disk::AwsElasticBlockStore { id: v.volume_id.clone() }));
+        let iscsi = volume.iscsi.as_ref();
+        disks.extend(iscsi.map(|v| Disk::Iscsi { target: v.iqn.clone(), read_only: reads(v.read_only) }));
+        disks.extend(volume.rbd.as_ref().map(|v| Disk::Rbd {
+            monitors: v.monitors.clone(),
+            pool: v.pool.clone().filter(|pool| !pool.is_empty()).unwrap_or_else(|| "rbd".to_owned()),
+            image: v.image.clone(),
+            read_only: reads(v.read_only),
+        }));
+    }
+    disks.sort();
+    disks.dedup();
+    disks
 }
 
 /// A label selector.

@@ -20,6 +20,8 @@ pub(super) struct AfterNode<'a> {
     pub labels: Cow<'a, Labels>,
     pub taints: &'a [Taint],
     pub allocatable: &'a Resources,
+    /// Limits on its volumes; of one that is bought, those of nodes of its type.
+    pub volume_limits: Cow<'a, Resources>,
     pub zone: &'a str,
     pub capacity_type: CapacityType,
 }
@@ -194,7 +196,7 @@ fn nodes<'a>(given: &Given<'a>, after: &mut After<'a>, violations: &mut Vec<Viol
             }
             (NodeState::Keep, Some(now)) => after.nodes.push(standing(plan, now)),
             (NodeState::Add, None) => match offer(given, plan) {
-                Some(offer) => after.nodes.push(bought(plan, offer)),
+                Some(offer) => after.nodes.push(bought(given, plan, offer)),
                 None => violations.push(Violation::OfferUnknown {
                     node: node(),
                     offer: plan.offer.clone(),
@@ -222,18 +224,21 @@ fn standing<'a>(plan: &'a NodePlan, now: &'a Node) -> AfterNode<'a> {
         labels: Cow::Borrowed(&now.labels),
         taints: &now.taints,
         allocatable: &now.allocatable,
+        volume_limits: Cow::Borrowed(&now.volume_limits),
         zone: &now.zone,
         capacity_type: now.capacity_type,
     }
 }
 
-fn bought<'a>(plan: &'a NodePlan, offer: &'a NodeOffer) -> AfterNode<'a> {
+fn bought<'a>(given: &Given<'a>, plan: &'a NodePlan, offer: &'a NodeOffer) -> AfterNode<'a> {
     let mut labels = offer.labels.clone();
     labels.insert(HOSTNAME_LABEL.to_owned(), plan.name.clone());
     labels.entry(INSTANCE_TYPE_LABEL.to_owned()).or_insert_with(|| offer.name.clone());
     if !plan.zone.is_empty() {
         labels.insert(ZONE_LABEL.to_owned(), plan.zone.clone());
     }
+    let instance_type = labels.get(INSTANCE_TYPE_LABEL).map_or("", String::as_str);
+    let volume_limits = given.snapshot.volume_limits_of_type(instance_type).unwrap_or_default();
     AfterNode {
         plan,
         now: None,
@@ -241,6 +246,7 @@ fn bought<'a>(plan: &'a NodePlan, offer: &'a NodeOffer) -> AfterNode<'a> {
         labels: Cow::Owned(labels),
         taints: &offer.taints,
         allocatable: &offer.allocatable,
+        volume_limits: Cow::Owned(volume_limits),
         zone: &plan.zone,
         capacity_type: offer.capacity_type,
     }

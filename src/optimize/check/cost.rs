@@ -8,7 +8,7 @@ use crate::domain::snapshot::WorkloadId;
 use crate::domain::{Menu, NodeOffer};
 
 use super::after::{After, AfterNode, AfterWorkload, same_requests};
-use super::{Given, Violation};
+use super::{Given, Violation, preferences};
 
 /// Least cores that a move is charged for.
 const LEAST_MOVED_CORES: f64 = 0.1;
@@ -22,6 +22,7 @@ pub(super) fn recompute(given: &Given<'_>, after: &After<'_>, violations: &mut V
         risk: risk(given, after),
         change: change(given, after),
         unplaced: unplaced(given, after),
+        preferences: preferences::price(given, after),
     }
 }
 

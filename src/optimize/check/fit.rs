@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::Resources;
 use crate::domain::rules::{HostPort, TaintEffect};
 
-use super::Violation;
+use super::{Violation, volumes};
 use super::after::{After, AfterNode, AfterPod};
 
 pub(super) fn check(after: &After<'_>, violations: &mut Vec<Violation>) {
@@ -18,10 +18,12 @@ pub(super) fn check(after: &After<'_>, violations: &mut Vec<Violation>) {
     for (node, pods) in after.nodes.iter().zip(&on_node) {
         resources(after, node, pods, violations);
         host_ports(after, node, pods, violations);
+        volumes::on_node(after, node, pods, violations);
         for pod in pods {
             node_rules(after, node, pod, violations);
         }
     }
+    volumes::everywhere(after, violations);
 }
 
 /// What is asked of a node is at most what it has, of every resource that a pod that comes or grows asks for.
@@ -68,6 +70,11 @@ fn node_rules(after: &After<'_>, node: &AfterNode<'_>, pod: &AfterPod<'_>, viola
     }
     if !pod.comes() {
         return;
+    }
+    // A DaemonSet's pods come with their node, whenever they may.
+    let daemon = after.workloads.get(pod.workload).is_some_and(|workload| workload.now.daemon);
+    if rules.waits() && !daemon {
+        violations.push(Violation::Waits { pod: pod.name.clone(), claim: rules.volumes.unbound });
     }
     if !rules.matches_node(node.name, &node.labels) {
         let (pod, node) = at();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::domain::quota::ResourceQuota;
+
 /// One broken rule, with where and by how much. Pods and workloads are `namespace/name`, domains `label=value`.
 #[expect(missing_docs, reason = "a field is what its name and its variant's line say")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +69,16 @@ pub enum Violation {
     Taint { pod: String, node: String, taint: String },
     /// Two pods want one port of a node.
     HostPort { node: String, port: i32 },
+    /// A pod is placed although a scheduling gate is closed, or a claim of it is not bound that must be before.
+    Waits { pod: String, claim: bool },
+    /// Pods of a node have a disk that they may not share.
+    DiskShared { node: String, pod: String, other: String },
+    /// Pods use more volumes of a driver on a node than it can hold.
+    TooManyVolumes { node: String, limit: String, used: i64, most: i64 },
+    /// Several pods use a claim that only one may.
+    ClaimShared { claim: String, pods: usize },
+    /// No volume is left for a claim of a pod that comes.
+    NoVolume { pod: String },
 
     /// Pods stand together in a domain that must not.
     AntiAffinity { workload: String, other: String, domain: String },
@@ -91,6 +103,10 @@ pub enum Violation {
     Unavailable { workload: String, moves: u32, allowed: u32 },
     /// More pods are moved than a disruption budget lets go in all waves.
     Budget { budget: String, moves: u32, allowed: u32 },
+    /// Pods of a gang come, but too few of it have a node.
+    GangIncomplete { gang: String, placed: u32, needed: u32 },
+    /// Pods come or grow beyond a resource quota of their namespace.
+    ResourceQuota { quota: String, resource: String, used: i64, hard: i64 },
 }
 
 /// What forbids that a node is removed.
@@ -168,6 +184,20 @@ impl fmt::Display for Violation {
                 write!(f, "pod {pod} does not tolerate taint {taint} of node {node}")
             }
             Self::HostPort { node, port } => write!(f, "two pods want port {port} of node {node}"),
+            Self::Waits { pod, claim: true } => {
+                write!(f, "pod {pod} is placed, but a claim of it is not bound that must be before")
+            }
+            Self::Waits { pod, claim: false } => write!(f, "pod {pod} is placed, but its scheduling gates are closed"),
+            Self::DiskShared { node, pod, other } => {
+                write!(f, "pods {pod} and {other} have a disk on node {node} that they may not share")
+            }
+            Self::TooManyVolumes { node, limit, used, most } => {
+                write!(f, "node {node} is asked for {used} of {limit}, but can hold {most}")
+            }
+            Self::ClaimShared { claim, pods } => {
+                write!(f, "{pods} pods use claim {claim}, which only one may")
+            }
+            Self::NoVolume { pod } => write!(f, "no volume is left for a claim of pod {pod} where it is placed"),
             Self::AntiAffinity { workload, other, domain } => {
                 write!(f, "a pod of {workload} must not be with one of {other} in {domain}")
             }
@@ -200,6 +230,13 @@ impl fmt::Display for Violation {
                     f,
                     "{moves} pod(s) of {workload} are moved, but its maxUnavailable allows {allowed} in all waves"
                 )
+            }
+            Self::GangIncomplete { gang, placed, needed } => {
+                write!(f, "pods of pod group {gang} come, but {placed} have a node in all and it needs {needed} at once")
+            }
+            Self::ResourceQuota { quota, resource, used, hard } => {
+                let (used, hard) = (ResourceQuota::written(resource, *used), ResourceQuota::written(resource, *hard));
+                write!(f, "pods come or grow to {used}, but resource quota {quota} allows {hard}")
             }
             Self::Budget { budget, moves, allowed } => {
                 write!(f, "{moves} pod(s) are moved, but the disruption budget {budget} allows {allowed} in all waves")

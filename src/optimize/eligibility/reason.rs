@@ -22,6 +22,14 @@ pub enum Reason {
     Insufficient(String),
     /// The pod's required affinity names its nodes, and this is none of them.
     NotNamed,
+    /// A disk is in use on the node that pods may not share.
+    DiskInUse,
+    /// A claim that only one pod may use is in use.
+    ClaimInUse,
+    /// The node can hold no more volumes of a driver.
+    TooManyVolumes,
+    /// A claim must be bound before the pod is placed anywhere.
+    UnboundClaim,
     /// A bound volume cannot be reached from the node.
     VolumeAffinity,
     /// A volume still to be made cannot be made for the node.
@@ -50,6 +58,13 @@ impl fmt::Display for Reason {
             Self::TooManyPods => "Too many pods",
             Self::Insufficient(resource) => return write!(f, "Insufficient {resource}"),
             Self::NotNamed => "node(s) didn't satisfy plugin(s) [NodeAffinity]",
+            Self::DiskInUse => "node(s) had no available disk",
+            Self::ClaimInUse => {
+                "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by \
+                 another pod"
+            }
+            Self::TooManyVolumes => "node(s) exceed max volume count",
+            Self::UnboundClaim => "pod has unbound immediate PersistentVolumeClaims",
             Self::VolumeAffinity => "node(s) didn't match PersistentVolume's node affinity",
             Self::VolumeToMake => "node(s) didn't find available persistent volumes to bind",
             Self::VolumePlace => "node(s) had no available volume zone",
@@ -92,6 +107,10 @@ impl Verdict {
         let mut reasons: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         // As texts, so that 11 comes before 2: kube-scheduler sorts them so.
         reasons.sort();
+        if self.reasons.iter().any(|(reason, _)| *reason == Reason::UnboundClaim) {
+            // Found before any node is looked at, so it is not counted.
+            reasons = vec![Reason::UnboundClaim.to_string()];
+        }
         let head = format!("{}/{} {noun} are available", self.fitting, self.nodes);
         if reasons.is_empty() { format!("{head}.") } else { format!("{head}: {}.", reasons.join(", ")) }
     }

@@ -45,7 +45,8 @@ impl Occupancy<'_> {
             return None;
         }
         let own = self.relations.templates.get(state.template)?;
-        if own.affinity.contains(&IMPOSSIBLE) {
+        let forbidden = self.claim_in_use(state.template) || !self.quotas_allow(pod) || !self.gang_allows(pod);
+        if own.affinity.contains(&IMPOSSIBLE) || forbidden {
             return None;
         }
         let Limits { most_spot, zone_cap } = self.limits_of(state);
@@ -107,6 +108,7 @@ impl Occupancy<'_> {
         let host_key = self.relations.layout.host_key;
         (!self.by_name(state) || self.site_admits(state, on.site))
             && self.ports_free(state, on)
+            && self.volumes_fit(wish.pod, on)
             && self.relations_admit(wish, on.site, |key| (key == host_key).then_some(on.host))
     }
 

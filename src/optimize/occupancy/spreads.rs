@@ -40,6 +40,17 @@ impl Spreads {
         self.lasting
     }
 
+    /// Whether a node that counts is in the domain.
+    pub(super) fn is_present(&self, view: usize, domain: usize) -> bool {
+        self.present[view].get(domain).is_some_and(|nodes| *nodes > 0)
+    }
+
+    /// Domains with a node that counts.
+    pub(super) fn present(&self, view: usize) -> impl Iterator<Item = usize> {
+        let nodes = self.present[view].iter().enumerate();
+        nodes.filter(|(_, nodes)| **nodes > 0).map(|(domain, _)| domain)
+    }
+
     fn domain(relations: &Relations, view: usize, site: usize, host: Option<usize>) -> Option<usize> {
         let view = &relations.views[view];
         let layout = &relations.layout;

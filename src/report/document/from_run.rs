@@ -110,6 +110,7 @@ fn cost_parts(parts: &CostParts) -> CostParts {
         risk: rounded(parts.risk),
         change: rounded(parts.change),
         unplaced: rounded(parts.unplaced),
+        preferences: rounded(parts.preferences),
     }
 }
 

@@ -52,6 +52,7 @@ fn costs(comparison: &Comparison) -> Vec<String> {
         amount("risk of breaking objectives", &|c| c.risk),
         amount("moves and node changes", &|c| c.change),
         amount("pods without a node", &|c| c.unplaced),
+        amount("unmet preferences", &|c| c.preferences),
         amount("in all", &CostParts::total),
         priced("no plan below", bound_per_hour.first, bound_per_hour.second),
         ("gap", percent(gap.first), percent(gap.second), String::new()),

@@ -126,10 +126,12 @@ fn cost_table(now: &CostParts, then: &CostParts) -> String {
         ("risk of breaking objectives", now.risk, then.risk),
         ("moves and node changes", now.change, then.change),
         ("pods without a node", now.unplaced, then.unplaced),
+        ("unmet preferences", now.preferences, then.preferences),
         ("in all", now.total(), then.total()),
     ];
     let mut out = format!("{:<28}{:>14}{:>14}\n", "cost an hour", "now", "proposed");
-    for (name, now, then) in rows {
+    let told = |(name, now, then): &(&str, f64, f64)| *name != "unmet preferences" || *now > 0.0 || *then > 0.0;
+    for (name, now, then) in rows.into_iter().filter(told) {
         let _ = writeln!(out, "{name:<28}{:>14}{:>14}", money(now), money(then));
     }
     out

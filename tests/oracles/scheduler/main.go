@@ -46,6 +46,8 @@ type PodAnswer struct {
 	Rejected map[string]Rejection `json:"rejected"`
 	// The scheduler's sentence where no node takes it.
 	Message string `json:"message,omitempty"`
+	// What the API server's quota admission says if the pod were made beside the others; empty if it lets it.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Rejection names the first plugin that rejects a node, and its reasons.

@@ -21,8 +21,9 @@ import (
 
 // objects of a cluster after the API server's code has had them.
 type objects struct {
-	nodes []*v1.Node
-	pods  []*v1.Pod
+	nodes  []*v1.Node
+	pods   []*v1.Pod
+	quotas []*v1.ResourceQuota
 	// Informers that are never started: what plugins list is put into their stores by hand.
 	informers informers.SharedInformerFactory
 }
@@ -85,7 +86,10 @@ func (o *objects) add(internal runtime.Object) error {
 func (o *objects) store(object runtime.Object) error {
 	core, storage := o.informers.Core().V1(), o.informers.Storage().V1()
 	var informer cache.SharedIndexInformer
-	switch object.(type) {
+	switch object := object.(type) {
+	case *v1.ResourceQuota:
+		o.quotas = append(o.quotas, object)
+		return nil
 	case *v1.Namespace:
 		informer = core.Namespaces().Informer()
 	case *v1.PersistentVolume:

@@ -50,6 +50,9 @@ func verdicts(cluster *objects, standing bool) ([]PodAnswer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, err)
 		}
+		if answer.Refused, err = refusal(cluster, pod); err != nil {
+			return nil, fmt.Errorf("quotas for pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		}
 		answers = append(answers, answer)
 	}
 	return answers, nil

@@ -190,6 +190,7 @@ pub(super) fn policy() -> Policy {
             node_change: 0.5,
             breach_per_replica_hour: 1.0,
             unplaced_per_hour: 100.0,
+            preference_per_hour: 0.0,
             amortise_hours: 10.0,
         },
         planning: Planning {

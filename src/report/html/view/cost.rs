@@ -87,7 +87,7 @@ fn finding(document: &PlanDocument) -> String {
 
 /// What is charged for pods without a node would dwarf every price, so bars leave it out and words state it.
 fn charged(parts: &CostParts) -> f64 {
-    parts.nodes + parts.risk + parts.change
+    parts.nodes + parts.risk + parts.change + parts.preferences
 }
 
 fn bars(document: &PlanDocument) -> Vec<Bar> {
@@ -95,9 +95,16 @@ fn bars(document: &PlanDocument) -> Vec<Bar> {
     let bound = (certificate.bound_per_hour - certificate.cost.unplaced).max(0.0);
     let (now, then) = (charged(&certificate.cost_now), charged(&certificate.cost));
     let most = now.max(then).max(bound).max(1e-12);
-    let stacked = |parts: &CostParts, classes: [&'static str; 3]| {
-        [("nodes", parts.nodes), ("risk", parts.risk), ("change", parts.change)]
+    let stacked = |parts: &CostParts, classes: [&'static str; 4]| {
+        let named = [
+            ("nodes", parts.nodes),
+            ("risk", parts.risk),
+            ("change", parts.change),
+            ("unmet preferences", parts.preferences),
+        ];
+        named
             .into_iter()
+            .filter(|(name, value)| *name != "unmet preferences" || *value > 0.0)
             .zip(classes)
             .map(|((name, value), class)| Part {
                 share: value / most,
@@ -111,8 +118,15 @@ fn bars(document: &PlanDocument) -> Vec<Bar> {
         Bar { name, value: text, chart }
     };
     let mut bars = vec![
-        draw("Now", money(now), stacked(&certificate.cost_now, ["now", "now-risk", "now-change"])),
-        draw("Proposed", money(then), stacked(&certificate.cost, ["proposed", "proposed-risk", "proposed-change"])),
+        draw("Now", money(now), stacked(&certificate.cost_now, ["now", "now-risk", "now-change", "now-preferences"])),
+        draw(
+            "Proposed",
+            money(then),
+            stacked(
+                &certificate.cost,
+                ["proposed", "proposed-risk", "proposed-change", "proposed-preferences"],
+            ),
+        ),
     ];
     if certificate.feasible {
         let part = Part { share: bound / most, class: "bound", title: "proven bound".to_owned() };
@@ -136,13 +150,17 @@ fn without_unplaced(document: &PlanDocument) -> Option<String> {
 
 fn parts(now: &CostParts, then: &CostParts) -> Vec<PartRow> {
     let row = |name, now: f64, then: f64| PartRow { name, now: money(now), proposed: money(then), total: false };
-    vec![
+    let mut rows = vec![
         row("Node prices", now.nodes, then.nodes),
         row("Risk of breaking objectives", now.risk, then.risk),
         row("Moves and node changes", now.change, then.change),
         row("Pods without a node", now.unplaced, then.unplaced),
-        PartRow { total: true, ..row("In all", now.total(), then.total()) },
-    ]
+    ];
+    if now.preferences > 0.0 || then.preferences > 0.0 {
+        rows.push(row("Unmet preferences", now.preferences, then.preferences));
+    }
+    rows.push(PartRow { total: true, ..row("In all", now.total(), then.total()) });
+    rows
 }
 
 fn binding(document: &PlanDocument) -> Vec<BindingRow> {

@@ -78,6 +78,7 @@ fn settings(run: &Run) -> Vec<Setting> {
         ),
         setting("A broken objective costs, a replica and hour", money(costs.breach_per_replica_hour)),
         setting("A pod without a node costs, an hour", money(costs.unplaced_per_hour)),
+        setting("An unmet preference costs, an hour", money(costs.preference_per_hour)),
         setting("A move costs, a core", money(costs.move_per_core)),
         setting("A node change costs", money(costs.node_change)),
         setting("One-time prices are spread over", duration(costs.amortise_hours * 3600.0)),
