@@ -8,6 +8,7 @@
 //! 5. [`certificate`]: what is proven.
 //!
 //! [`online`] stands apart: pods placed one by one as they come.
+//! [`survive`] stands apart: what becomes of pods whose nodes are lost.
 //! [`patterns`] stands apart: exact packing into bins bought from nothing, with a bound of its own.
 //!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
@@ -50,6 +51,9 @@ mod shapes;
 mod sites;
 mod solve;
 mod start;
+mod survive;
+
+pub use survive::{Survivor, survive};
 
 use std::fmt;
 

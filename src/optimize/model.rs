@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::problem::{Constraint, GroupSummary, PoolSummary, Problem, Quantity, Sense, Variable};
-use crate::domain::resources::{CPU, MEMORY};
+use crate::domain::resources::{CPU, MEMORY, is_use};
 
 use super::instance::Instance;
 use super::pools::Pool;
@@ -382,6 +382,7 @@ impl<'a> Model<'a> {
 fn scale_of(resource: &str) -> (f64, &str) {
     match resource {
         CPU => (1000.0, "core"),
+        _ if is_use(resource) => (1000.0, "core"),
         MEMORY => (f64::from(1 << 30), "GiB"),
         _ if resource.contains("storage") || resource.starts_with("hugepages-") => (f64::from(1 << 30), "GiB"),
         _ => (1.0, resource),

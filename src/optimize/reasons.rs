@@ -97,7 +97,8 @@ pub(super) fn pending(snapshot: &Snapshot) -> Vec<Unplaced> {
         let alike = |other: &PodTemplate| other.requests == template.requests && other.rules == template.rules;
         let known = heard.iter().find(|(other, _)| alone && alike(other)).map(|(_, sentence)| sentence.clone());
         let sentence = known.unwrap_or_else(|| {
-            let sentence = why_not(&cluster, template, &template.requests).sentence("nodes");
+            // The scheduler of today knows nothing of expected use.
+            let sentence = why_not(&cluster, template, &template.requests.clone().without_use()).sentence("nodes");
             heard.extend(alone.then(|| (template, sentence.clone())));
             sentence
         });
