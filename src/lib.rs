@@ -11,6 +11,7 @@ pub use plimsoll_report as report;
 
 pub mod decide;
 pub mod forecast;
+pub mod horizon;
 pub mod pipeline;
 pub mod policy;
 pub mod sample;

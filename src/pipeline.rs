@@ -6,9 +6,11 @@ use thiserror::Error;
 
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
-use crate::domain::{Axis, Catalog, Clock, Forecast, Policy, Run, Samples, Series, Signal, Snapshot, StopRule};
+use crate::domain::{
+    Axis, Catalog, Clock, Forecast, Outlook, Policy, Run, Samples, Series, Signal, Snapshot, StopRule,
+};
 use crate::forecast::{Calendar, ForecastSettings};
-use crate::{decide, forecast, ingest, optimize, series, sizing};
+use crate::{decide, forecast, horizon, ingest, optimize, series, sizing};
 
 /// What a plan is made from.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,8 +54,10 @@ pub fn plan(
     observer: &dyn Observer,
     provenance: Provenance,
 ) -> Result<Run, PlanError> {
-    let Inputs { snapshot, catalog, policy, samples } = inputs;
+    let Inputs { snapshot, catalog, mut policy, samples } = inputs;
     let catalog = catalog.unwrap_or_else(|| ingest::catalog::estimated(&snapshot, &policy.planning));
+    let lead_time = horizon::lead_time(&catalog, &policy);
+    policy.planning.lead_time_s = lead_time.seconds;
     let (series, orchestration) = match samples {
         Some(samples) => {
             observer.begin(Stage::Aligning, None);
@@ -70,10 +74,31 @@ pub fn plan(
         series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, calendar, stop.threads, observer));
     let menus = sizing::menus(&snapshot, series.as_ref(), &forecasts, &policy);
     observer.begin(Stage::Solving, None);
-    let plan =
-        optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut |p| observer.note(&p.to_string()))?;
+    let note = &mut |progress: optimize::Progress| observer.note(&progress.to_string());
+    let usage = sizing::usage(&snapshot, &catalog, series.as_ref(), &forecasts, &policy, &menus);
+    let (plan, packing) = match usage {
+        None => (optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, note)?, None),
+        Some(usage) => {
+            let packed = horizon::packed(&snapshot, &catalog, &menus, &usage);
+            let plan = optimize::plan(&packed.snapshot, &packed.catalog, &policy, &packed.menus, stop, clock, note)?;
+            let plan = horizon::unpacked(plan);
+            let packing = horizon::contention(&snapshot, &plan, &usage, policy.planning.max_contention);
+            (plan, Some(packing))
+        }
+    };
     let steps = decide::steps(&snapshot, &catalog, &policy, &plan);
-    Ok(Run { snapshot, catalog, policy, series, forecasts, orchestration, menus, plan, steps, provenance })
+    let scenarios = horizon::scenarios(&snapshot, &catalog, &policy, &plan, &lead_time);
+    let given = horizon::Given {
+        snapshot: &snapshot,
+        catalog: &catalog,
+        policy: &policy,
+        series: series.as_ref(),
+        forecasts: &forecasts,
+        plan: &plan,
+    };
+    let schedule = horizon::schedule(given, stop, clock)?;
+    let outlook = Outlook { packing, scenarios, lead_time, schedule };
+    Ok(Run { snapshot, catalog, policy, series, forecasts, orchestration, menus, plan, steps, outlook, provenance })
 }
 
 /// Forecasts the signals that sizing uses, over the policy's horizon and lead time.
@@ -90,7 +115,7 @@ fn forecast_workloads(
         horizon_steps: steps(policy.planning.horizon_s),
         seasons: None,
         levels: levels(policy),
-        lead_steps: steps(policy.planning.lead_time_s),
+        lead_steps: steps(policy.planning.holds_s()),
         calendar,
         threads,
     };

@@ -14,10 +14,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sizing", &["domain"]),
     ("optimize", &["domain"]),
     ("decide", &["domain", "sizing"]),
+    ("horizon", &["domain", "optimize", "sizing"]),
     ("report", &["domain", "ingest"]),
     ("sample", &["domain", "ingest"]),
     ("cluster", &["domain", "ingest"]),
-    ("pipeline", &["domain", "ingest", "series", "forecast", "policy", "sizing", "optimize", "decide"]),
+    ("pipeline", &["domain", "ingest", "series", "forecast", "policy", "sizing", "optimize", "decide", "horizon"]),
     (
         "cli",
         &[

@@ -1,9 +1,12 @@
 //! What is expected, with how sure we are.
 
-use ndarray::{Array2, Axis};
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::series::{Signal, Subject};
+use super::usage::Bucket;
 
 /// Quantiles of one signal over the horizon, and of its maximum over the lead time.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +120,39 @@ impl Forecast {
         interpolate(&self.levels, &self.peak, level)
     }
 
+    /// The horizon in buckets as even as whole steps allow, none empty: at most `count`, each with its steps.
+    #[must_use]
+    pub fn buckets(&self, count: usize) -> Vec<(Range<usize>, Bucket)> {
+        let horizon = self.horizon();
+        let count = count.clamp(1, horizon.max(1));
+        let time_ms = |step: usize| self.start_ms + self.step_ms * i64::try_from(step).unwrap_or(0);
+        let bucket = |i: usize| {
+            let steps = i * horizon / count..(i + 1) * horizon / count;
+            let bucket = Bucket { start_ms: time_ms(steps.start), end_ms: time_ms(steps.end) };
+            (steps, bucket)
+        };
+        (0..count).map(bucket).collect()
+    }
+
+    /// Quantiles of the maximum over some steps of the horizon, one a level, rising and not below 0: the largest of the
+    /// steps' quantiles, raised as the quantile of the peak over the lead time stands above the largest of its own steps'.
+    /// Over the lead time itself that is the peak.
+    #[must_use]
+    pub fn largest_within(&self, steps: Range<usize>) -> Vec<f64> {
+        let lead = self.lead_steps.clamp(1, self.horizon().max(1));
+        let mut before = 0.0_f64;
+        let of_level = |(row, peak): (ArrayView1<'_, f64>, &f64)| {
+            let largest =
+                |steps: Range<usize>| row.iter().take(steps.end).skip(steps.start).copied().fold(0.0, f64::max);
+            let (within, of_lead, peak) = (largest(steps.clone()), largest(0..lead), peak.max(0.0));
+            // A forecast of nothing tells no shape.
+            let value = if of_lead > 0.0 { within * (peak / of_lead).max(1.0) } else { peak };
+            before = before.max(value);
+            before
+        };
+        self.quantiles.rows().into_iter().zip(&self.peak).map(of_level).collect()
+    }
+
     /// The probability that the peak exceeds `value`, interpolated between the levels kept; never below
     /// 1 − the highest level nor above 1 − the lowest, since nothing is known beyond them.
     #[must_use]
@@ -172,4 +208,50 @@ pub struct Trust {
     pub borrowed: bool,
     /// Why the forecast is plainer than usual, if it is: too short, constant, mostly zero.
     pub fallback: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forecast(horizon: usize, lead_steps: usize) -> Forecast {
+        // Rising by the hour; the upper quantile is twice the lower, and the peak half more than its steps.
+        let quantiles = Array2::from_shape_fn((2, horizon), |(level, step)| ((level + 1) * (step + 1)) as f64);
+        let peak = vec![1.5 * lead_steps as f64, 3.0 * lead_steps as f64];
+        Forecast {
+            subject: Subject::Named("a".into()),
+            signal: Signal::Value,
+            start_ms: 1000,
+            step_ms: 10,
+            mean: vec![1.0; horizon],
+            levels: vec![0.5, 0.9],
+            quantiles,
+            lead_steps,
+            peak,
+            trust: Trust::default(),
+            marks: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn buckets_cover_the_horizon_without_a_gap() {
+        for (horizon, count) in [(1440, 24), (5, 24), (7, 3), (1, 1)] {
+            let buckets = forecast(horizon, 1).buckets(count);
+            assert_eq!(buckets.len(), count.min(horizon));
+            assert!(buckets.iter().all(|(steps, bucket)| !steps.is_empty() && bucket.start_ms < bucket.end_ms));
+            assert!(
+                buckets.windows(2).all(|two| two[0].0.end == two[1].0.start && two[0].1.end_ms == two[1].1.start_ms)
+            );
+            assert_eq!((buckets[0].0.start, buckets[buckets.len() - 1].0.end), (0, horizon));
+        }
+    }
+
+    #[test]
+    fn the_largest_within_a_stretch_stands_above_its_steps_as_the_peak_does() {
+        let forecast = forecast(6, 4);
+        assert_eq!(forecast.largest_within(0..4), forecast.peak);
+        assert_eq!(forecast.largest_within(0..2), [3.0, 6.0]);
+        assert_eq!(forecast.largest_within(4..6), [9.0, 18.0]);
+    }
 }

@@ -309,6 +309,43 @@ pub struct Planning {
     pub estimate_per_gib_hour: f64,
     /// Per GPU and hour.
     pub estimate_per_gpu_hour: f64,
+    /// What nodes are filled by.
+    pub pack_by: PackBy,
+    /// Largest acceptable probability, above 0 and at most ½, that the pods of one node want more CPU than it has within a
+    /// bucket. Only where packed by usage.
+    pub max_contention: f64,
+    /// Buckets that the time a plan holds is cut into, at least 1. Only where packed by usage.
+    pub usage_buckets: u32,
+    /// Instants of the horizon that capacity is planned for, at least 1; 1 is now alone.
+    pub instants: u32,
+    /// Seconds from one decision to the next.
+    pub decide_every_s: u32,
+    /// Seconds a new node takes to pull its pods' images.
+    pub image_pull_s: u32,
+    /// How often the provider takes back the spot nodes of one offer in one zone, an hour; ≥ 0.
+    pub spot_losses_per_hour: f64,
+}
+
+/// What nodes are filled by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PackBy {
+    /// What pods request, which carries their peak.
+    #[default]
+    Requests,
+    /// What pods are expected to use, stretch by stretch of the horizon; they request their mean use.
+    Usage,
+}
+
+impl Planning {
+    /// How long a plan must hold, seconds: the window of the peak. A plan packed by usage is one for the whole horizon.
+    #[must_use]
+    pub fn holds_s(&self) -> u32 {
+        match self.pack_by {
+            PackBy::Requests => self.lead_time_s,
+            PackBy::Usage => self.horizon_s,
+        }
+    }
 }
 
 impl Default for Planning {
@@ -322,6 +359,13 @@ impl Default for Planning {
             estimate_per_core_hour: 0.031_611,
             estimate_per_gib_hour: 0.004_237,
             estimate_per_gpu_hour: 0.95,
+            pack_by: PackBy::Requests,
+            max_contention: 0.01,
+            usage_buckets: 24,
+            instants: 1,
+            decide_every_s: 300,
+            image_pull_s: 30,
+            spot_losses_per_hour: 0.002,
         }
     }
 }

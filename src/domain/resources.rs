@@ -11,6 +11,16 @@ pub const MEMORY: &str = "memory";
 /// Pod slots, in pods.
 pub const PODS: &str = "pods";
 
+/// What the names of expected use begin with: CPU that pods use within a stretch of time, in millicores. Plans packed by
+/// usage hold nodes to it like to a resource; no pod asks for it, and no resource of Kubernetes has a space in its name.
+pub const USE: &str = "cpu in use ";
+
+/// Whether a name is of expected use, and not of something that pods ask for.
+#[must_use]
+pub fn is_use(name: &str) -> bool {
+    name.starts_with(USE)
+}
+
 /// Amounts by resource name: `cpu` in millicores, `memory` and storage in bytes, `pods` and extended
 /// resources such as `nvidia.com/gpu` in whole units. An absent name is an amount of 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +59,13 @@ impl Resources {
     /// Names and amounts, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i64)> {
         self.0.iter().map(|(name, amount)| (name.as_str(), *amount))
+    }
+
+    /// What pods ask for: everything but expected use.
+    #[must_use]
+    pub fn without_use(mut self) -> Self {
+        self.0.retain(|name, _| !is_use(name));
+        self
     }
 
     /// Adds `other` resource by resource, saturating at the ends of the range.

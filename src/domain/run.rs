@@ -4,6 +4,7 @@ use super::catalog::Catalog;
 use super::forecast::Forecast;
 use super::menu::Menu;
 use super::orchestration::Orchestration;
+use super::outlook::Outlook;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::scores::Scoreboard;
@@ -32,6 +33,8 @@ pub struct Run {
     pub plan: Plan,
     /// How to get there.
     pub steps: Steps,
+    /// What is said of it beyond the instant it is made for.
+    pub outlook: Outlook,
     /// How to run it again.
     pub provenance: Provenance,
 }

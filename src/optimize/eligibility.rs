@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::Resources;
 use crate::domain::catalog::NodeOffer;
-use crate::domain::resources::PODS;
+use crate::domain::resources::{PODS, is_use};
 use crate::domain::rules::{
     HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, LabelSelector, Labels, PodAffinityTerm, Taint, TaintEffect, TopologySpread,
     ZONE_LABEL,
@@ -358,7 +358,9 @@ impl<'a> Question<'a> {
         }
         let asked = self.requests.iter().filter(|(name, amount)| *name != PODS && *amount > 0);
         for (name, amount) in asked {
-            if amount > node.free.get(name) {
+            // Of several stretches of time in which too much would be in use, the first says enough.
+            let told = is_use(name) && short.iter().any(|r| matches!(r, Reason::Insufficient(other) if is_use(other)));
+            if amount > node.free.get(name) && !told {
                 short.push(Reason::Insufficient(name.to_owned()));
             }
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::catalog::Catalog;
 use crate::domain::menu::{Menu, MenuEntry};
 use crate::domain::policy::{Policy, Target};
-use crate::domain::resources::{PODS, Resources};
+use crate::domain::resources::{PODS, Resources, is_use};
 use crate::domain::snapshot::{Pod, PodTemplate, Snapshot, Workload, WorkloadId};
 use crate::domain::volumes::{PodVolumes, is_volume_limit};
 
@@ -246,7 +246,12 @@ fn within(target: &Target, entry: &MenuEntry, declared: u32, now: Option<Resourc
     let replicas = entry.replicas == declared
         || target.scale_replicas && (target.min_replicas..=target.max_replicas).contains(&entry.replicas);
     let (then, now) = (asked(&entry.requests), now.unwrap_or_default());
-    let changed = then.iter().chain(now.iter()).map(|(name, _)| name).filter(|name| then.get(name) != now.get(name));
+    // What pods are expected to use is no request, and bounds are on requests.
+    let changed = then
+        .iter()
+        .chain(now.iter())
+        .map(|(name, _)| name)
+        .filter(|name| !is_use(name) && then.get(name) != now.get(name));
     let allowed = |name: &str| {
         target.resize_requests
             && target.min_requests.0.get(name).is_none_or(|least| then.get(name) >= *least)

@@ -11,6 +11,7 @@
 //!
 //! [`online`] stands apart: pods placed one by one as they come.
 //! [`patterns`]: exact packing into bins bought from nothing, with a bound of its own.
+//! [`survive`] stands apart: what becomes of pods whose nodes are lost.
 //!
 //! "Change nothing" is the first plan whenever it is feasible, and a later one replaces it only when it costs less and
 //! passes the check, so a deadline never leaves the caller without a plan.
@@ -59,6 +60,9 @@ mod shapes;
 mod sites;
 mod solve;
 mod start;
+mod survive;
+
+pub use survive::{Survivor, survive};
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::problem::{Constraint, GroupSummary, PoolSummary, Problem, Quantity, Sense, Variable};
-use crate::domain::resources::{CPU, MEMORY};
+use crate::domain::resources::{CPU, MEMORY, is_use};
 use crate::domain::volumes::is_volume_limit;
 
 use super::instance::Instance;
@@ -412,6 +412,7 @@ pub(super) fn scale_of(resource: &str) -> (f64, &str) {
     match resource {
         _ if is_volume_limit(resource) => (1.0, "volume"),
         CPU => (1000.0, "core"),
+        _ if is_use(resource) => (1000.0, "core"),
         MEMORY => (f64::from(1 << 30), "GiB"),
         _ if resource.contains("storage") || resource.starts_with("hugepages-") => (f64::from(1 << 30), "GiB"),
         _ => (1.0, resource),

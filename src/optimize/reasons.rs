@@ -137,7 +137,9 @@ pub(super) fn pending(snapshot: &Snapshot, patience: &mut Patience<'_>) -> Vec<U
         let known = heard.iter().find(|(other, _)| alone && alike(other)).map(|(_, sentence)| vec![sentence.clone()]);
         let reasons = known.unwrap_or_else(|| {
             patience.ask(|| {
-                let sentence = why_not(&cluster, template, &template.requests).sentence("nodes");
+                // The scheduler of today knows nothing of expected use.
+                let asked = template.requests.clone().without_use();
+                let sentence = why_not(&cluster, template, &asked).sentence("nodes");
                 heard.extend(alone.then(|| (template, sentence.clone())));
                 vec![sentence]
             })

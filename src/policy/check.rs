@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::read::parse_all;
-use crate::domain::policy::{Mode, Objective, Place, Policy, Target};
+use crate::domain::policy::{Mode, Objective, PackBy, Place, Policy, Target};
 use crate::domain::series::Signal;
 use crate::domain::{InputError, Location};
 use crate::ingest::Source;
@@ -65,6 +65,12 @@ fn warnings(policy: &Policy) -> Vec<InputError> {
         if !needs.iter().any(|signal| measured.contains(signal)) {
             let problem = format!("{what}, and no metric rule measures it");
             warn(&path("objective"), problem, "add a rule under metrics.rules, or set extendDefaults: true");
+        }
+    }
+    for field in ["planning.maxContention", "planning.usageBuckets"] {
+        if policy.planning.pack_by == PackBy::Requests && place(field).is_some() {
+            let problem = "nodes are filled by requests, so this holds nothing".to_owned();
+            warn(field, problem, "set planning.packBy: usage to fill nodes by what pods use");
         }
     }
     if policy.mode < Mode::Schedule && place("disruption.addNodes").is_some() && policy.disruption.add_nodes {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::target::read_targets;
 use super::{defaults, events, metrics};
-use crate::domain::policy::{Costs, DisruptionLimits, Mode, Planning, Policy};
+use crate::domain::policy::{Costs, DisruptionLimits, Mode, PackBy, Planning, Policy};
 use crate::domain::{InputError, Location};
 use crate::ingest::Source;
 use crate::ingest::document::{self, Limits};
-use crate::ingest::fields::{Fields, NOT_NEGATIVE, POSITIVE, Reading, object_name};
+use crate::ingest::fields::{Bounds, Fields, NOT_NEGATIVE, POSITIVE, Reading, object_name};
 
 /// A policy is written by hand; a megabyte of it is something else.
 const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 100_000 };
@@ -121,6 +121,14 @@ fn read_costs(fields: &mut Fields<'_>) -> Costs {
     }
 }
 
+/// Beyond a half, demands that rise together no longer bound what independent ones do.
+const CONTENTION: Bounds = Bounds { words: "above 0 and at most 0.5", allow: |x| x > 0.0 && x <= 0.5 };
+/// A quarter of an hour of a day each.
+const MOST_BUCKETS: u32 = 96;
+
+/// Every one is a plan of its own.
+const MOST_INSTANTS: u32 = 48;
+
 fn read_planning(fields: &mut Fields<'_>) -> Planning {
     let default = Planning::default();
     let seconds = |ms: i64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
@@ -134,13 +142,27 @@ fn read_planning(fields: &mut Fields<'_>) -> Planning {
     if step_ms > i64::from(horizon_s) * 1000 {
         fields.problem("step", &format!("{} s is longer than the horizon of {horizon_s} s", step_ms / 1000));
     }
+    let decide_every_s = fields.duration_ms("decideEvery", 1000..=DAY_MS, "from 1s to 1d").map(seconds);
+    let image_pull_s = fields.duration_ms("imagePull", 0..=HOUR_MS, "from 0s to 1h").map(seconds);
     let planning = Planning {
         step_ms,
         horizon_s,
         lead_time_s,
         memory_margin: fields.number("memoryMargin", NOT_NEGATIVE).unwrap_or(default.memory_margin),
+        pack_by: fields
+            .choice("packBy", &[("requests", PackBy::Requests), ("usage", PackBy::Usage)])
+            .unwrap_or(default.pack_by),
+        max_contention: fields.number("maxContention", CONTENTION).unwrap_or(default.max_contention),
+        usage_buckets: fields.whole("usageBuckets", 1..=MOST_BUCKETS).unwrap_or(default.usage_buckets),
+        instants: fields.whole("instants", 1..=MOST_INSTANTS).unwrap_or(default.instants),
+        decide_every_s: decide_every_s.unwrap_or(default.decide_every_s),
+        image_pull_s: image_pull_s.unwrap_or(default.image_pull_s),
+        spot_losses_per_hour: fields.number("spotLossesPerHour", NOT_NEGATIVE).unwrap_or(default.spot_losses_per_hour),
         ..default
     };
+    if planning.instants > 1 && planning.pack_by == PackBy::Usage {
+        fields.problem("instants", "a plan packed by usage is one for the whole horizon: say 1, or packBy: requests");
+    }
     fields.mapping("estimatedPrices", |fields| read_prices(fields, planning)).unwrap_or(planning)
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::policy::{Mode, Objective, Place, Planning, ScalingPolicy, SelectPolicy, Target};
+use crate::domain::policy::{Mode, Objective, PackBy, Place, Planning, ScalingPolicy, SelectPolicy, Target};
 use crate::domain::resources::Resources;
 use crate::domain::snapshot::Amount;
 use crate::domain::{Location, Policy};
@@ -76,7 +76,8 @@ fn every_field_is_read() {
   disruption: {maxMoves: 5%, maxDrains: 1, maxWaves: 3, removeNodes: false, addNodes: false}
   costs: {movePerCore: 0.01, nodeChange: 0.5, breachPerReplicaHour: 2, unplacedPerHour: 500, amortiseOver: 90m}
   planning:
-    {step: 30, horizon: 1d, leadTime: 1h30m, memoryMargin: 0.2, estimatedPrices: {perCoreHour: 1, perGibHour: 2, perGpuHour: 3}}
+    {step: 30, horizon: 1d, leadTime: 1h30m, memoryMargin: 0.2, packBy: usage, maxContention: 0.02,
+     usageBuckets: 12, instants: 1, decideEvery: 1m, imagePull: 45s, spotLossesPerHour: 0.01, estimatedPrices: {perCoreHour: 1, perGibHour: 2, perGpuHour: 3}}
   metrics:
     extendDefaults: false
     rules:
@@ -111,7 +112,14 @@ fn every_field_is_read() {
             memory_margin: 0.2,
             estimate_per_core_hour: 1.0,
             estimate_per_gib_hour: 2.0,
-            estimate_per_gpu_hour: 3.0
+            estimate_per_gpu_hour: 3.0,
+            pack_by: PackBy::Usage,
+            max_contention: 0.02,
+            usage_buckets: 12,
+            instants: 1,
+            decide_every_s: 60,
+            image_pull_s: 45,
+            spot_losses_per_hour: 0.01,
         }
     );
     assert_eq!(policy.metrics.rules.len(), 1);
@@ -243,6 +251,23 @@ fn what_is_wrong_is_said_with_line_and_column() {
         (
             format!("{}  planning: {{leadTime: 2h, horizon: 1h}}\n", target("maxRisk: 0.01")),
             "p.yaml:9:24: planning.leadTime: 7200 s reaches beyond the horizon of 3600 s",
+        ),
+        (
+            format!("{}  planning: {{packBy: usage, instants: 4}}\n", target("maxRisk: 0.01")),
+            "p.yaml:9:39: planning.instants: a plan packed by usage is one for the whole horizon: say 1, or packBy: requests",
+        ),
+        (
+            format!("{}  planning: {{imagePull: 2h}}\n", target("maxRisk: 0.01")),
+            "p.yaml:9:25: planning.imagePull: expected a duration from 0s to 1h such as 90s, 5m or 1h30m, found the text \
+             \"2h\"",
+        ),
+        (
+            format!("{}  planning: {{packBy: use}}\n", target("maxRisk: 0.01")),
+            "p.yaml:9:22: planning.packBy: expected one of requests, usage, found \"use\"",
+        ),
+        (
+            format!("{}  planning: {{packBy: usage, maxContention: 60%}}\n", target("maxRisk: 0.01")),
+            "p.yaml:9:44: planning.maxContention: expected a number above 0 and at most 0.5, found the text \"60%\"",
         ),
         (
             format!("{}  mode: Scale\n", target("maxRisk: 0.01")),

@@ -14,5 +14,6 @@ mod format;
 pub mod html;
 mod marks;
 mod order;
+mod outlook;
 pub mod prose;
 pub mod text;

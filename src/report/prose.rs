@@ -351,6 +351,7 @@ mod tests {
             now_feasible: true,
             prices: PriceSource::Listed,
             violations: vec![],
+            contention: None,
         }
     }
 

@@ -61,9 +61,14 @@ pub(super) fn select(candidates: Vec<Candidate>, planning: &Planning, replicas_m
         .take(MOST_ENTRIES)
         .collect();
     let mut entries: Vec<MenuEntry> = kept.into_iter().map(|c| c.entry.clone()).collect();
+    sort_by_price(&mut entries, planning);
+    entries
+}
+
+/// Cheapest in resources first.
+pub(super) fn sort_by_price(entries: &mut [MenuEntry], planning: &Planning) {
     let price = |e: &MenuEntry| estimated_price(planning, e.replicas, &e.requests);
     entries.sort_by(|a, b| price(a).total_cmp(&price(b)).then_with(|| a.replicas.cmp(&b.replicas)));
-    entries
 }
 
 /// The menu of a workload, with the index of the choice that changes nothing.
@@ -72,7 +77,7 @@ pub(super) fn menu(workload: &Workload, declared: &Resources, entries: Vec<MenuE
     Menu { workload: workload.id.clone(), entries, current }
 }
 
-fn same_choice(a: &MenuEntry, b: &MenuEntry) -> bool {
+pub(super) fn same_choice(a: &MenuEntry, b: &MenuEntry) -> bool {
     a.replicas == b.replicas && a.requests == b.requests
 }
 

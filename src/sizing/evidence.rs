@@ -70,7 +70,7 @@ pub(super) fn by_workload<'a>(
 }
 
 /// Enough measurements behind it, and a number at every level.
-fn usable(forecast: &Forecast) -> bool {
+pub(super) fn usable(forecast: &Forecast) -> bool {
     forecast.trust.observations >= LEAST_OBSERVATIONS
         && !forecast.levels.is_empty()
         && forecast.levels.len() == forecast.peak.len()

@@ -10,18 +10,23 @@ mod evidence;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod history;
+mod instants;
 mod memory;
 pub mod reach;
 mod sizer;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::collections::BTreeSet;
 
 use crate::domain::menu::{Basis, DeclaredReason};
-use crate::domain::policy::{Objective, Target};
+use crate::domain::policy::{Objective, PackBy};
 use crate::domain::snapshot::Workload;
-use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot};
+use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot, WorkloadId};
+
+pub use instants::{menus_of_instants, over, within_reach};
+pub use usage::usage;
 
 use evidence::Evidence;
 use sizer::Sizer;
@@ -37,7 +42,7 @@ use sizer::Sizer;
 #[must_use]
 pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast], policy: &Policy) -> Vec<Menu> {
     let evidence = evidence::by_workload(series, forecasts);
-    let driven: BTreeSet<_> = snapshot.autoscalers.iter().map(|a| &a.target).collect();
+    let driven = driven(snapshot);
     let nothing = Evidence::default();
     snapshot
         .workloads
@@ -46,24 +51,40 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
         .filter_map(|workload| {
             let declared = declared_requests(snapshot, workload)?;
             let known = evidence.get(&workload.id).unwrap_or(&nothing);
-            let reason = |target: Option<&Target>| match target {
-                None => Some(DeclaredReason::NotTargeted),
-                Some(_) if !workload.scalable => Some(DeclaredReason::NotScalable),
-                Some(_) if driven.contains(&workload.id) => Some(DeclaredReason::DrivenByAutoscaler),
-                // Scaled to zero is switched off, as it is to an HPA.
-                Some(_) if workload.replicas == 0 => Some(DeclaredReason::Current),
-                Some(_) => known.missing(),
-            };
-            let target = policy.target_for(workload);
-            Some(match (reason(target), target) {
-                (None, Some(target)) => {
-                    let entries = Sizer::new(snapshot, policy, target, workload, declared, known).entries();
-                    candidates::menu(workload, declared, entries)
-                }
-                (reason, _) => as_declared(workload, declared, reason.unwrap_or(DeclaredReason::NotTargeted)),
+            Some(match sizer_of(snapshot, policy, workload, declared, known, driven.contains(&workload.id)) {
+                Ok(sizer) => candidates::menu(workload, declared, sizer.entries()),
+                Err(reason) => as_declared(workload, declared, reason),
             })
         })
         .collect()
+}
+
+/// Workloads that another autoscaler drives.
+fn driven(snapshot: &Snapshot) -> BTreeSet<&WorkloadId> {
+    snapshot.autoscalers.iter().map(|a| &a.target).collect()
+}
+
+/// What sizes the workload, or why it keeps what it declares.
+fn sizer_of<'a>(
+    snapshot: &Snapshot,
+    policy: &'a Policy,
+    workload: &'a Workload,
+    declared: &'a Resources,
+    known: &Evidence<'a>,
+    driven: bool,
+) -> Result<Sizer<'a>, DeclaredReason> {
+    let reason = match policy.target_for(workload) {
+        None => DeclaredReason::NotTargeted,
+        Some(_) if !workload.scalable => DeclaredReason::NotScalable,
+        Some(_) if driven => DeclaredReason::DrivenByAutoscaler,
+        // Scaled to zero is switched off, as it is to an HPA.
+        Some(_) if workload.replicas == 0 => DeclaredReason::Current,
+        Some(target) => match known.missing() {
+            None => return Ok(Sizer::new(snapshot, policy, target, workload, declared, known)),
+            Some(missing) => missing,
+        },
+    };
+    Err(reason)
 }
 
 /// The quantile levels of forecasts that sizing under this policy looks at, in rising order and without repeats: for
@@ -82,6 +103,7 @@ pub fn levels(policy: &Policy) -> Vec<f64> {
             let half = target.max_risk / 2.0;
             [demand, 1.0 - target.max_risk, 1.0 - half, 1.0 - sizer::SAFER * half]
         })
+        .chain((policy.planning.pack_by == PackBy::Usage).then(|| usage::level_of(policy)))
         .filter(|level| *level > 0.0 && *level < 1.0)
         .collect();
     levels.sort_by(f64::total_cmp);

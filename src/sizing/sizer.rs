@@ -1,7 +1,9 @@
 //! The choices of one workload: every size that meets the objective, at several numbers of replicas.
 
+use std::collections::BTreeSet;
+
 use crate::domain::menu::{Basis, DeclaredReason};
-use crate::domain::policy::{Objective, Policy, Target};
+use crate::domain::policy::{Objective, PackBy, Policy, Target};
 use crate::domain::resources::{CPU, MEMORY};
 use crate::domain::snapshot::{Amount, Workload};
 use crate::domain::{Forecast, MenuEntry, Resources, Signal, Snapshot};
@@ -12,6 +14,7 @@ use super::demand::{Carries, Demand};
 use super::evidence::Evidence;
 use super::history::History;
 use super::memory::MemoryNeed;
+use super::usage::level_of;
 
 /// CPU requests are multiples of this many millicores.
 const CPU_STEP_MILLIS: i64 = 10;
@@ -73,7 +76,10 @@ impl<'a> Sizer<'a> {
 
     /// The menu's entries, cheapest in resources first; never empty.
     pub(super) fn entries(&self) -> Vec<MenuEntry> {
-        let level = self.demand.as_ref().map_or(0.5, |d| d.level);
+        if self.policy.planning.pack_by == PackBy::Usage && self.bounds.resize && self.cpu.is_some() {
+            return self.entries_by_use();
+        }
+        let level = self.level();
         let safer = 1.0 - SAFER * (1.0 - level);
         let now = self.workload.replicas;
         let mut choices = Vec::new();
@@ -96,6 +102,79 @@ impl<'a> Sizer<'a> {
         candidates
             .extend(choices.into_iter().map(|(replicas, requests, level)| self.candidate(replicas, requests, level)));
         candidates::select(candidates, &self.policy.planning, self.target.zone_loss.is_some())
+    }
+
+    /// The entries where nodes are filled by use: each size carries the peak as ever, but is set aside on its node only
+    /// when it is used ([`Self::set_aside`]), and the pods request what they use on average. Sizes that differ only in
+    /// what would be requested for the peak are one choice.
+    fn entries_by_use(&self) -> Vec<MenuEntry> {
+        let (now, level) = (self.workload.replicas, self.level());
+        let fixed = self.least_replicas(self.declared, level);
+        let sized = |replicas: u32| self.candidate(replicas, self.resized(replicas, level), level);
+        let candidates: Vec<Candidate> =
+            std::iter::once(self.within(fixed)).chain(self.replica_counts(fixed)).map(sized).collect();
+        let current = self.bounds.allow(now, self.declared).then(|| {
+            let mut current = sized(now);
+            if !current.meets && candidates.iter().any(|c| c.meets) {
+                current.entry.risk_cost_per_hour = current.breach_cost_per_hour;
+            }
+            let basis = Basis::Declared { reason: DeclaredReason::Current };
+            MenuEntry { requests: self.declared.clone(), basis, ..current.entry }
+        });
+        let planning = &self.policy.planning;
+        let mut entries = candidates::select(candidates, planning, self.target.zone_loss.is_some());
+        for entry in &mut entries {
+            let most = entry.requests.cpu_millis();
+            set(&mut entry.requests, CPU, self.bounds.clip(CPU, self.mean_request(entry.replicas)).min(most));
+        }
+        if let Some(current) = current.filter(|c| !entries.iter().any(|e| candidates::same_choice(e, c))) {
+            entries.push(current);
+        }
+        candidates::sort_by_price(&mut entries, planning);
+        entries
+    }
+
+    /// Each number of replicas at the requests there are, with its risk; fewest first. One that misses the objective costs
+    /// a sure breach where another meets it.
+    pub(super) fn rated(&self, replicas: &BTreeSet<u32>) -> Vec<MenuEntry> {
+        let level = self.level();
+        let candidates: Vec<Candidate> =
+            replicas.iter().map(|replicas| self.candidate(*replicas, self.declared.clone(), level)).collect();
+        let met = candidates.iter().any(|c| c.meets);
+        let price = |mut candidate: Candidate| {
+            if met && !candidate.meets {
+                candidate.entry.risk_cost_per_hour = candidate.breach_cost_per_hour;
+            }
+            candidate.entry
+        };
+        candidates.into_iter().map(price).collect()
+    }
+
+    /// Quantile of the peak that is sized for, 0..1. Where nodes are filled by use, what may be exceeded is at most the
+    /// contention that the policy allows, so that a node whose sizes fit is within it.
+    pub(super) fn level(&self) -> f64 {
+        let level = self.demand.as_ref().map_or(0.5, |d| d.level);
+        match self.policy.planning.pack_by {
+            PackBy::Requests => level,
+            PackBy::Usage => level.max(level_of(self.policy)),
+        }
+    }
+
+    /// Millicores that one of so many replicas has set aside at the peak: the size that carries it, whatever bounds there
+    /// are on requests.
+    pub(super) fn set_aside(&self, replicas: u32) -> i64 {
+        let needed = rounded_up(self.needed_millis(replicas, self.level()).unwrap_or(0.0), CPU_STEP_MILLIS);
+        let sized = self.resized(replicas, self.level()).cpu_millis();
+        if self.bounds.resize { needed.max(sized) } else { needed }
+    }
+
+    /// Millicores one of so many replicas uses on average over the horizon.
+    fn mean_request(&self, replicas: u32) -> i64 {
+        let declared = self.declared.cpu_millis();
+        let Some(cpu) = self.cpu.filter(|cpu| cpu.horizon() > 0) else { return declared };
+        let mean = cpu.mean.iter().map(|cores| cores.max(0.0)).sum::<f64>() / cpu.horizon() as f64;
+        let needed = rounded_up(1000.0 * mean / f64::from(replicas.max(1)), CPU_STEP_MILLIS);
+        settle(declared, needed, CPU_STEP_MILLIS)
     }
 
     /// Numbers of replicas worth trying with requests of their own, the most useful first.
@@ -158,19 +237,20 @@ impl<'a> Sizer<'a> {
     }
 
     /// Millicores a pod needs: its part of the peak at the share aimed at, or of the peak use where another signal
-    /// decides the replicas.
+    /// decides the replicas. `None` where nothing tells.
+    fn needed_millis(&self, replicas: u32, level: f64) -> Option<f64> {
+        let (cpu, demand) = (self.cpu?, self.demand.as_ref()?);
+        let (peak, share) = match demand.carries {
+            Carries::CpuShare(share) => (demand.peak(level), share),
+            Carries::Fixed { .. } | Carries::Law { .. } => (cpu.peak_at(level), 1.0),
+        };
+        Some(1000.0 * peak / (share * f64::from(replicas.max(1))))
+    }
+
     fn cpu_request(&self, replicas: u32, level: f64) -> i64 {
         let declared = self.declared.cpu_millis();
-        let Some(cpu) = self.cpu else { return declared };
-        let (peak, share) = match &self.demand {
-            Some(demand) => match demand.carries {
-                Carries::CpuShare(share) => (demand.peak(level), share),
-                Carries::Fixed { .. } | Carries::Law { .. } => (cpu.peak_at(level), 1.0),
-            },
-            None => return declared,
-        };
-        let needed = 1000.0 * peak / (share * f64::from(replicas.max(1)));
-        settle(declared, rounded_up(needed, CPU_STEP_MILLIS), CPU_STEP_MILLIS)
+        self.needed_millis(replicas, level)
+            .map_or(declared, |needed| settle(declared, rounded_up(needed, CPU_STEP_MILLIS), CPU_STEP_MILLIS))
     }
 
     fn memory_request(&self, replicas: u32) -> i64 {

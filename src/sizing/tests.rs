@@ -454,3 +454,90 @@ proptest! {
         prop_assert!(entries.windows(2).all(|pair| pair[0].risk >= pair[1].risk));
     }
 }
+
+// ---- Filled by usage. ----
+
+fn by_usage(target: Target, max_contention: f64, buckets: u32) -> crate::domain::Policy {
+    let mut policy = policy(target);
+    policy.planning.pack_by = crate::domain::policy::PackBy::Usage;
+    policy.planning.max_contention = max_contention;
+    policy.planning.usage_buckets = buckets;
+    policy
+}
+
+fn usage_of(
+    snapshot: &Snapshot,
+    forecasts: &[Forecast],
+    policy: &crate::domain::Policy,
+) -> (Menu, crate::domain::Usage) {
+    let menus = menus(snapshot, None, forecasts, policy);
+    let catalog =
+        crate::domain::Catalog { name: "none".into(), prices: crate::domain::PriceSource::Listed, offers: Vec::new() };
+    let usage = super::usage(snapshot, &catalog, None, forecasts, policy, &menus).expect("packed by usage");
+    (menus.into_iter().next().unwrap(), usage)
+}
+
+#[test]
+fn filled_by_usage_pods_request_their_mean_and_have_their_peak_set_aside_when_it_comes() {
+    // 4 × 1 core, a mean of 2 cores. The peak at 95 % (all of the 5 % is the CPU's) is 3.5 cores in the fourth step and 0.8
+    // of it in the others; at a share of ½ four replicas have 3.5 / ½ / 4 = 1750m set aside then.
+    let forecasts = [cpu([2.0, 3.0, 3.5, 4.0, 5.0])];
+    let policy = by_usage(target(Objective::Utilisation { share: 0.5 }), 0.05, 5);
+    let (menu, usage) = usage_of(&snapshot(4, 1000, 512), &forecasts, &policy);
+    let of = &usage.workloads[&id()];
+    let entry = menu.entries.iter().position(|e| e.replicas == 4 && e.requests.cpu_millis() == 500).unwrap();
+    assert_eq!(of.entries[entry], [1400, 1400, 1400, 1750, 1400]);
+    assert!((menu.entries[entry].risk.unwrap() - 0.05).abs() < 1e-9, "{:?}", menu.entries[entry]);
+    // What stands requests what it does, and uses the same.
+    let current = menu.current.unwrap();
+    assert_eq!(menu.entries[current].requests.cpu_millis(), 1000);
+    assert_eq!(of.entries[current], of.entries[entry]);
+    assert_eq!(of.standing, of.entries[entry]);
+    assert_eq!(usage.buckets.len(), 5);
+    assert_eq!((usage.buckets[0].start_ms, usage.buckets[4].end_ms), (1_000_000, 1_300_000));
+    // Twice the replicas, half of each.
+    let eight = menu.entries.iter().position(|e| e.replicas == 8).unwrap();
+    assert_eq!(of.entries[eight][3], 880, "875m in steps of 10m");
+}
+
+#[test]
+fn filled_by_usage_no_less_is_set_aside_than_contention_allows() {
+    // A demand objective at the median: but contention of 2.5 % asks for the quantile at 97.5 %, 4 cores.
+    let forecasts = [cpu([2.0, 3.0, 3.5, 4.0, 5.0])];
+    let policy = by_usage(target(Objective::Demand { quantile: 0.5 }), 0.025, 1);
+    let (menu, usage) = usage_of(&snapshot(4, 1000, 512), &forecasts, &policy);
+    let four = menu.entries.iter().position(|e| e.replicas == 4).unwrap();
+    assert_eq!(usage.workloads[&id()].entries[four], [1000]);
+    assert!(levels(&policy).iter().any(|level| (level - 0.975).abs() < 1e-9));
+}
+
+#[test]
+fn filled_by_usage_what_is_not_sized_has_its_use_set_aside_and_keeps_what_it_requests() {
+    let forecasts = [cpu([2.0, 3.0, 3.5, 4.0, 5.0])];
+    let mut elsewhere = target(Objective::Utilisation { share: 0.5 });
+    elsewhere.selects.namespaces = vec!["other".into()];
+    let (menu, usage) = usage_of(&snapshot(4, 1000, 512), &forecasts, &by_usage(elsewhere, 0.025, 1));
+    assert_eq!(declared_reason(&menu), Some(DeclaredReason::NotTargeted));
+    // Nobody knows its pods, so one is taken to carry it all: 4 cores.
+    assert_eq!(usage.workloads[&id()].entries, [[4000]]);
+    // What runs to completion uses what it requests.
+    let mut job = snapshot(4, 1000, 512);
+    (job.workloads[0].batch, job.workloads[0].scalable) = (true, false);
+    let policy = by_usage(target(Objective::Utilisation { share: 0.5 }), 0.025, 1);
+    assert!(usage_of(&job, &forecasts, &policy).1.workloads.is_empty());
+    // With fixed requests the replicas follow from them as ever, and use is held beside them.
+    let fixed = Target { resize_requests: false, ..target(Objective::Utilisation { share: 0.5 }) };
+    let (menu, usage) = usage_of(&snapshot(4, 1000, 512), &forecasts, &by_usage(fixed, 0.05, 1));
+    assert!(menu.entries.iter().all(|e| e.requests.cpu_millis() == 1000));
+    let seven = menu.entries.iter().position(|e| e.replicas == 7).unwrap();
+    assert_eq!(usage.workloads[&id()].entries[seven], [1000], "3.5 cores at a share of ½");
+}
+
+#[test]
+fn plans_by_requests_have_no_use_to_fill_nodes_by() {
+    let forecasts = [cpu([2.0; 5])];
+    let policy = policy(target(Objective::Utilisation { share: 0.5 }));
+    let catalog =
+        crate::domain::Catalog { name: "none".into(), prices: crate::domain::PriceSource::Listed, offers: Vec::new() };
+    assert_eq!(super::usage(&snapshot(4, 1000, 512), &catalog, None, &forecasts, &policy, &[]), None);
+}

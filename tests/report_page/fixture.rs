@@ -444,6 +444,7 @@ fn policy() -> Policy {
             estimate_per_core_hour: 0.033,
             estimate_per_gib_hour: 0.0045,
             estimate_per_gpu_hour: 1.0,
+            ..Planning::default()
         },
         metrics: MetricMapping::default(),
         events: Vec::new(),
@@ -531,6 +532,7 @@ pub(crate) fn shop() -> Run {
         orchestration: SPECS.iter().take(10).enumerate().map(|(i, s)| orchestration(s, i)).collect(),
         menus: vec![],
         steps: steps(&plan),
+        outlook: plimsoll::domain::Outlook::default(),
         plan,
         provenance: Provenance {
             version: "0.1.0".into(),

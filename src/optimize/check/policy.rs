@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::CapacityType;
 use crate::domain::plan::{NodeState, PlacementState};
 use crate::domain::policy::{Spread, Target};
+use crate::domain::resources::is_use;
 
 use super::after::{After, AfterPod, AfterWorkload};
 use super::violation::RemovalBar;
@@ -112,7 +113,7 @@ fn bounds(workload: &AfterWorkload<'_>, target: &Target, violations: &mut Vec<Vi
     if workload.is_resized() {
         let names: std::collections::BTreeSet<&str> =
             plan.requests.iter().chain(workload.requests_now.iter()).map(|(name, _)| name).collect();
-        for name in names {
+        for name in names.into_iter().filter(|name| !is_use(name)) {
             let (amount, now) = (plan.requests.get(name), workload.requests_now.get(name));
             let low = target.min_requests.0.get(name).is_some_and(|min| amount < *min);
             let high = target.max_requests.0.get(name).is_some_and(|max| amount > *max);

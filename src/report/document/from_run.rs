@@ -7,7 +7,7 @@ use super::{
 use crate::domain::plan::{Binding, CostParts, NodePlan, WorkloadPlan};
 use crate::domain::policy::Planning;
 use crate::domain::run::Provenance;
-use crate::domain::{Certificate, Policy, Run, Snapshot};
+use crate::domain::{Certificate, Outlook, Policy, Run, Snapshot};
 use crate::{format, prose};
 
 pub(super) fn document(run: &Run) -> PlanDocument {
@@ -19,9 +19,9 @@ pub(super) fn document(run: &Run) -> PlanDocument {
         provenance: provenance(&run.provenance),
         policy: policy(&run.policy, &run.snapshot),
         cluster: cluster(&run.snapshot),
-        certificate: certificate(&plan.certificate),
+        certificate: certificate(&plan.certificate, &run.outlook),
         workloads: plan.workloads.iter().map(|w| workload(w, &run.policy.planning, made_at_ms)).collect(),
-        nodes: plan.nodes.iter().map(node).collect(),
+        nodes: plan.nodes.iter().map(|n| node(n, &run.outlook)).collect(),
         placements: plan.placements.clone(),
         removals: plan.removals.clone(),
         unplaced: plan.unplaced.clone(),
@@ -29,6 +29,10 @@ pub(super) fn document(run: &Run) -> PlanDocument {
         binding: plan.binding.iter().map(binding).collect(),
         conflict: plan.conflict.clone(),
         steps: StepsDocument::from(&run.steps),
+        packing: run.outlook.packing.as_ref().map(Into::into),
+        scenarios: run.outlook.scenarios.iter().map(Into::into).collect(),
+        schedule: run.outlook.schedule.as_ref().map(Into::into),
+        lead_time: run.outlook.lead_time.clone(),
         forecasts: run.forecasts.iter().map(ForecastDocument::from).collect(),
     }
 }
@@ -64,7 +68,7 @@ fn policy(policy: &Policy, snapshot: &Snapshot) -> PolicyDocument {
         source: policy.source.clone(),
         mode: policy.mode,
         max_moves: Some(max_moves(policy, snapshot)),
-        lead_time_seconds: policy.planning.lead_time_s,
+        lead_time_seconds: policy.planning.holds_s(),
     }
 }
 
@@ -85,7 +89,7 @@ fn cluster(snapshot: &Snapshot) -> ClusterDocument {
     }
 }
 
-fn certificate(certificate: &Certificate) -> CertificateDocument {
+fn certificate(certificate: &Certificate, outlook: &Outlook) -> CertificateDocument {
     CertificateDocument {
         cost_per_hour: rounded(certificate.cost_per_hour),
         bound_per_hour: rounded(certificate.bound_per_hour),
@@ -101,6 +105,7 @@ fn certificate(certificate: &Certificate) -> CertificateDocument {
         now_feasible: certificate.now_feasible,
         prices: certificate.prices,
         violations: certificate.violations.clone(),
+        contention: outlook.packing.as_ref().and_then(|p| p.worst()).map(|(_, worst)| rounded(worst.probability)),
     }
 }
 
@@ -143,7 +148,7 @@ fn released_per_hour(workload: &WorkloadPlan, planning: &Planning) -> f64 {
     worth(workload.replicas_now, &workload.requests_now) - worth(workload.replicas, &workload.requests)
 }
 
-fn node(node: &NodePlan) -> NodeDocument {
+fn node(node: &NodePlan, outlook: &Outlook) -> NodeDocument {
     NodeDocument {
         name: node.name.clone(),
         offer: node.offer.clone(),
@@ -154,6 +159,7 @@ fn node(node: &NodePlan) -> NodeDocument {
         allocatable: (&node.allocatable).into(),
         used_now: (&node.used_now).into(),
         used: (&node.used).into(),
+        contention: outlook.packing.as_ref().and_then(|p| p.nodes.get(&node.name)).map(Into::into),
     }
 }
 

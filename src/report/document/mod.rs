@@ -6,17 +6,25 @@
 mod compare;
 mod forecasts;
 mod from_run;
+mod outlook;
 mod parse;
 mod quantities;
+mod schedule;
 mod steps;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::compare::{Comparison, NodeDifference, Pair, RuleDifference, WorkloadDifference};
 pub use self::forecasts::{ForecastDocument, PeakQuantile};
+pub(crate) use self::outlook::instant_ms;
+pub use self::outlook::{
+    ContentionDocument, LossKind, PackingDocument, ScenarioDocument, ShortfallDocument, WorstNode,
+};
 pub use self::parse::parse;
 pub use self::quantities::Quantities;
+pub use self::schedule::{InstantDocument, NodeChangeDocument, ReplicasDocument, ScheduleDocument};
 pub use self::steps::{ActionDocument, DeferredDocument, StepsDocument, WaveDocument};
+use crate::domain::outlook::LeadTime;
 use crate::domain::plan::{Binding, Conflict, CostParts, NodeState, Placement, Removal, Stopped, Unplaced};
 use crate::domain::{CapacityType, PriceSource, Run};
 
@@ -67,6 +75,18 @@ pub struct PlanDocument {
     /// The way there.
     #[serde(default)]
     pub steps: StepsDocument,
+    /// How nodes are filled by what pods use; left out of plans packed by requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packing: Option<PackingDocument>,
+    /// What is left when nodes are lost together: each zone, then each spot offer in each zone.
+    #[serde(default)]
+    pub scenarios: Vec<ScenarioDocument>,
+    /// Capacity over the horizon; left out where the policy asks for one instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleDocument>,
+    /// How the lead time came about.
+    #[serde(default)]
+    pub lead_time: LeadTime,
     /// What was expected, one a workload and signal.
     #[serde(default)]
     pub forecasts: Vec<ForecastDocument>,
@@ -97,7 +117,7 @@ impl PlanDocument {
     /// The sentences' point in time: when the plan was made, 0 where it does not say.
     #[must_use]
     pub fn made_at_ms(&self) -> i64 {
-        self.provenance.generated_at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond)
+        instant_ms(&self.provenance.generated_at)
     }
 
     /// Nodes that stand now.
@@ -203,6 +223,10 @@ pub struct CertificateDocument {
     /// What the checker found broken.
     #[serde(default)]
     pub violations: Vec<String>,
+    /// Largest probability over the nodes that the pods of one want more CPU than it has; left out of plans packed by
+    /// requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contention: Option<f64>,
 }
 
 fn listed() -> PriceSource {
@@ -292,4 +316,7 @@ pub struct NodeDocument {
     /// Asked for when the plan is done.
     #[serde(default)]
     pub used: Quantities,
+    /// How likely its pods want more CPU than it has; left out of plans packed by requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contention: Option<ContentionDocument>,
 }

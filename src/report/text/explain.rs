@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use super::near::near_names;
-use crate::document::{ActionDocument, PlanDocument, Quantities, WorkloadDocument};
+use crate::document::{ActionDocument, NodeDocument, PlanDocument, Quantities, WorkloadDocument};
 use crate::domain::plan::{CostParts, PlacementState};
 use crate::format::{UNKNOWN, counted, duration, money, percent, printable, quantile, signal_name, signal_value};
-use crate::{marks, order, prose};
+use crate::{marks, order, outlook, prose};
 
 /// Why nothing can be explained.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -103,6 +103,16 @@ fn explain_plan(document: &PlanDocument) -> String {
         "Held back for a later plan",
         document.steps.deferred.iter().map(|d| format!("{}, by {}", prose::action(&d.action), printable(&d.rule))),
     );
+    if let Some(sentence) = outlook::packing(document) {
+        let _ = writeln!(out, "\n{sentence}");
+    }
+    if let Some(sentence) = outlook::lead_time(document) {
+        let _ = writeln!(out, "\n{sentence}");
+    }
+    if let Some(sentence) = outlook::schedule(document) {
+        let _ = writeln!(out, "\n{sentence}");
+    }
+    list(&mut out, "When nodes are lost", outlook::scenarios(document, true).into_iter());
     let _ = writeln!(out, "\n{}.", prose::way_there(document));
     if let Some(trust) = order::forecast_trust(document) {
         let _ = writeln!(out, "{trust}");
@@ -157,6 +167,9 @@ fn explain_workload(document: &PlanDocument, workload: &WorkloadDocument) -> Str
     }
     for text in placements(document, workload) {
         line("runs on", text);
+    }
+    for text in outlook::scenarios_of(document, workload) {
+        line("if lost", text);
     }
     for text in changes(document, workload) {
         line("changes", text);
@@ -224,10 +237,10 @@ fn forecast(forecast: &crate::document::ForecastDocument) -> String {
 }
 
 fn placements(document: &PlanDocument, workload: &WorkloadDocument) -> Vec<String> {
-    let zones: BTreeMap<&str, &str> = document.nodes.iter().map(|n| (n.name.as_str(), n.zone.as_str())).collect();
+    let nodes: BTreeMap<&str, &NodeDocument> = document.nodes.iter().map(|n| (n.name.as_str(), n)).collect();
     let mut by_node: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
     for placement in document.placements.iter().filter(|p| belongs(workload, &p.namespace, &p.workload)) {
-        let zone = zones.get(placement.node.as_str()).copied().unwrap_or("");
+        let zone = nodes.get(placement.node.as_str()).map_or("", |node| node.zone.as_str());
         let counts = by_node.entry((zone, placement.node.as_str())).or_default();
         counts.0 += 1;
         counts.1 += usize::from(placement.state != PlacementState::Stay);
@@ -235,7 +248,11 @@ fn placements(document: &PlanDocument, workload: &WorkloadDocument) -> Vec<Strin
     let describe = |((zone, node), (pods, arriving)): ((&str, &str), (usize, usize))| {
         let zone = if zone.is_empty() { String::new() } else { format!(" in {}", printable(zone)) };
         let arriving = if arriving == 0 { String::new() } else { format!(", {arriving} arriving") };
-        format!("{}{zone}: {}{arriving}", printable(node), counted(pods, "pod"))
+        let contention = nodes.get(node).and_then(|n| n.contention.as_ref()).map_or_else(String::new, |c| {
+            let when = outlook::when(c, document.made_at_ms());
+            format!("; all on it want more CPU than it has: {} at most ({when})", percent(c.probability))
+        });
+        format!("{}{zone}: {}{arriving}{contention}", printable(node), counted(pods, "pod"))
     };
     by_node.into_iter().map(describe).collect()
 }

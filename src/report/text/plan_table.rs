@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use super::Style;
 use super::table::{Align, Column, length, lines, shortened, width, wrapped};
-use crate::document::{NodeDocument, PlanDocument, Quantities, WorkloadDocument};
+use crate::document::{InstantDocument, NodeDocument, PlanDocument, Quantities, WorkloadDocument, instant_ms};
 use crate::domain::PriceSource;
 use crate::domain::plan::{NodeState, Unplaced};
 use crate::domain::resources::{CPU, MEMORY};
-use crate::format::{change, count, counted, money, percent, printable, readable_pair};
-use crate::{order, prose};
+use crate::format::{change, count, counted, moment, money, percent, printable, readable_pair};
+use crate::{order, outlook, prose};
 
 /// Changed workloads shown where not everything is asked for.
 const ROWS: usize = 40;
+/// Workloads named of one instant.
+const REPLICAS: usize = 6;
 /// Narrowest column worth a sentence; below it sentences go on a line of their own.
 const NARROWEST_WHY: usize = 40;
 
@@ -27,11 +29,14 @@ pub fn plan_table(document: &PlanDocument, width: usize, style: Style, wide: boo
     if wide {
         out.extend(section("NODES", nodes(document, style), style));
         out.extend(section("WAVES", waves(document, width), style));
+        out.extend(section("SCHEDULE", schedule(document, style), style));
     }
     out.extend(purchases(document, width));
     out.extend(pending(document, width, style, wide));
     out.extend(unplaced(document, width, style, wide));
     out.push(String::new());
+    out.extend(packing(document, width, style));
+    out.extend(scenarios(document, width, wide));
     out.extend(trust(document, width));
     let mut text = style.spell(&out.join("\n"));
     text.push('\n');
@@ -187,7 +192,7 @@ fn nodes(document: &PlanDocument, style: Style) -> Vec<String> {
         NodeState::Remove => "–".to_owned(),
         NodeState::Keep | NodeState::Add => share(&node.used, node, resource),
     };
-    let columns = [
+    let mut columns = vec![
         column("NAME", Align::Left, &|n| shortened(&printable(&n.name), 40)),
         column("STATE", Align::Left, &|n| prose::node_state(n.state).to_owned()),
         column("OFFER", Align::Left, &|n| shortened(&printable(&n.offer), 24)),
@@ -196,7 +201,32 @@ fn nodes(document: &PlanDocument, style: Style) -> Vec<String> {
         column("CPU", Align::Right, &|n| arrow(&now(n, CPU), &then(n, CPU))),
         column("MEMORY", Align::Right, &|n| arrow(&now(n, MEMORY), &then(n, MEMORY))),
     ];
+    if document.packing.is_some() {
+        let cell = |n: &NodeDocument| n.contention.as_ref().map_or_else(|| "–".to_owned(), |c| percent(c.probability));
+        columns.push(column("CONTENTION", Align::Right, &cell));
+    }
     let mut rows = lines(&columns);
+    if let Some(heading) = rows.first_mut() {
+        *heading = style.dim(heading);
+    }
+    rows
+}
+
+/// Capacity instant by instant.
+fn schedule(document: &PlanDocument, style: Style) -> Vec<String> {
+    let Some(schedule) = &document.schedule else { return Vec::new() };
+    let column = |heading, align, cell: &dyn Fn(&InstantDocument) -> String| {
+        Column::new(heading, align, schedule.instants.iter().map(cell).collect())
+    };
+    let columns = [
+        column("FROM", Align::Left, &|i| moment(instant_ms(&i.start), document.made_at_ms())),
+        column("NODES", Align::Right, &|i| count(i.nodes)),
+        column("PRICE", Align::Right, &|i| money(i.nodes_per_hour)),
+        column("BUY", Align::Left, &|i| outlook::node_changes(i, |change| change.bought)),
+        column("GIVE BACK", Align::Left, &|i| outlook::node_changes(i, |change| change.given_back)),
+        column("REPLICAS", Align::Left, &|i| outlook::replica_changes(i, REPLICAS)),
+    ];
+    let mut rows: Vec<String> = lines(&columns).into_iter().map(|line| line.trim_end().to_owned()).collect();
     if let Some(heading) = rows.first_mut() {
         *heading = style.dim(heading);
     }
@@ -295,6 +325,19 @@ fn explained(title: &str, workloads: &[&Unplaced], width: usize, style: Style, w
         out.push(style.dim(&format!("  and pods of {rest} more (-o wide shows them).")));
     }
     out
+}
+
+fn packing(document: &PlanDocument, width: usize, style: Style) -> Vec<String> {
+    let lines = outlook::packing(document).map_or_else(Vec::new, |sentence| wrapped(&sentence, width));
+    if outlook::is_beyond(document) { lines.iter().map(|line| style.alarm(line)).collect() } else { lines }
+}
+
+fn scenarios(document: &PlanDocument, width: usize, wide: bool) -> Vec<String> {
+    let sentences = outlook::lead_time(document)
+        .into_iter()
+        .chain(outlook::schedule(document))
+        .chain(outlook::scenarios(document, wide));
+    sentences.flat_map(|sentence| wrapped(&sentence, width)).collect()
 }
 
 fn trust(document: &PlanDocument, width: usize) -> Vec<String> {

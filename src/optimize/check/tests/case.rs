@@ -201,6 +201,7 @@ pub(super) fn policy() -> Policy {
             estimate_per_core_hour: 0.03,
             estimate_per_gib_hour: 0.004,
             estimate_per_gpu_hour: 1.0,
+            ..Planning::default()
         },
         metrics: MetricMapping::default(),
         events: Vec::new(),

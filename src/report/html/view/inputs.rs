@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::policy::{Mode, Objective, Target};
+use crate::domain::policy::{Mode, Objective, PackBy, Planning, Target};
 use crate::domain::snapshot::Amount;
 use crate::domain::{PriceSource, Resources, Run};
 use crate::format::{counted, date_time, duration, money, percent, printable, quantile};
@@ -66,7 +66,8 @@ fn settings(run: &Run) -> Vec<Setting> {
             format!("{}: {}, {prices}", printable(&run.catalog.name), counted(run.catalog.offers.len(), "offer")),
         ),
         setting("Forecast horizon", duration(f64::from(planning.horizon_s))),
-        setting("Lead time (window of the peak)", duration(f64::from(planning.lead_time_s))),
+        setting("Lead time (window of the peak)", window(run)),
+        setting("Nodes are filled by", pack_by(planning)),
         setting("Step of the time axis", duration(planning.step_ms as f64 / 1000.0)),
         setting("Room above the memory peak", percent(planning.memory_margin)),
         setting("Pods moved at most", amount(limits.max_moves)),
@@ -83,6 +84,28 @@ fn settings(run: &Run) -> Vec<Setting> {
         setting("A node change costs", money(costs.node_change)),
         setting("One-time prices are spread over", duration(costs.amortise_hours * 3600.0)),
     ]
+}
+
+/// What is planned for, and what the policy states where that was too short.
+fn window(run: &Run) -> String {
+    let holds = duration(f64::from(run.policy.planning.holds_s()));
+    let lead = &run.outlook.lead_time;
+    if lead.is_raised() {
+        format!("{holds}; the policy states {}", duration(f64::from(lead.stated_seconds)))
+    } else {
+        holds
+    }
+}
+
+fn pack_by(planning: &Planning) -> String {
+    match planning.pack_by {
+        PackBy::Requests => "what pods request".to_owned(),
+        PackBy::Usage => format!(
+            "what pods use in each of {} stretches, contention of {} at most",
+            planning.usage_buckets,
+            percent(planning.max_contention)
+        ),
+    }
 }
 
 fn mode(mode: Mode) -> &'static str {

@@ -2,17 +2,21 @@
 
 use serde::Serialize;
 
-use crate::document::{ActionDocument, NodeDocument, PlanDocument, Quantities};
+use crate::document::{
+    ActionDocument, InstantDocument, NodeDocument, PlanDocument, Quantities, ScenarioDocument, instant_ms,
+};
 use crate::domain::plan::NodeState;
 use crate::domain::resources::{CPU, MEMORY};
-use crate::format::{bytes, cores, count, counted, duration, money, percent, printable};
+use crate::format::{bytes, cores, count, counted, duration, moment, money, percent, printable};
 use crate::html::chart::strip::{Column, Part, bar, columns};
-use crate::prose;
+use crate::{outlook, prose};
 
 /// Columns drawn before nodes of one shape are drawn together.
 const COLUMNS: usize = 100;
 /// Rows of the node table before nodes of one shape share a row.
 const ROWS: usize = 100;
+/// Workloads named of one instant.
+const REPLICAS: usize = 12;
 /// Actions listed of one wave.
 const ACTIONS: usize = 60;
 
@@ -24,6 +28,12 @@ pub(super) struct Nodes {
     scale: String,
     together: Option<String>,
     rows: Vec<Row>,
+    packing: Option<String>,
+    lead_time: Option<String>,
+    schedule_finding: Option<String>,
+    schedule: Vec<InstantRow>,
+    losses_finding: String,
+    losses: Vec<LossRow>,
     waves_finding: String,
     waves: Vec<WaveView>,
 }
@@ -45,6 +55,30 @@ struct Row {
     price: String,
     cpu: Fill,
     memory: Fill,
+    /// How likely pods contend for CPU; `None` where packed by requests.
+    contention: Option<String>,
+}
+
+/// One instant of the schedule.
+#[derive(Serialize)]
+struct InstantRow {
+    from: String,
+    nodes: String,
+    price: String,
+    bought: String,
+    given_back: String,
+    replicas: String,
+}
+
+/// Nodes that are lost together.
+#[derive(Serialize)]
+struct LossRow {
+    what: String,
+    nodes: String,
+    pods: String,
+    waiting: String,
+    short: String,
+    cost: String,
 }
 
 /// How full a node is, now and then.
@@ -77,9 +111,51 @@ impl Nodes {
                 )
             }),
             rows: rows(document),
+            packing: outlook::packing(document),
+            lead_time: outlook::lead_time(document),
+            schedule_finding: outlook::schedule(document),
+            schedule: document.schedule.iter().flat_map(|s| &s.instants).map(|i| instant(i, document)).collect(),
+            losses_finding: losses_finding(document),
+            losses: document.scenarios.iter().take(ROWS).map(loss).collect(),
             waves_finding: prose::way_there(document),
             waves: waves(document),
         }
+    }
+}
+
+fn instant(instant: &InstantDocument, document: &PlanDocument) -> InstantRow {
+    InstantRow {
+        from: moment(instant_ms(&instant.start), document.made_at_ms()),
+        nodes: count(instant.nodes),
+        price: money(instant.nodes_per_hour),
+        bought: outlook::node_changes(instant, |change| change.bought),
+        given_back: outlook::node_changes(instant, |change| change.given_back),
+        replicas: outlook::replica_changes(instant, REPLICAS),
+    }
+}
+
+fn losses_finding(document: &PlanDocument) -> String {
+    let harmful = document.scenarios.iter().filter(|s| s.waiting > 0 || !s.short.is_empty()).count();
+    match (document.scenarios.len(), harmful) {
+        (_, 0) => "every pod finds room again".to_owned(),
+        (1, 1) => "pods are left without room, or workloads short".to_owned(),
+        (all, harmful) => format!("{harmful} of {all} leave pods without room, or workloads short"),
+    }
+}
+
+fn loss(scenario: &ScenarioDocument) -> LossRow {
+    let zone = printable(&scenario.zone);
+    let short: Vec<String> = scenario.short.iter().map(|s| format!("{}: {} of {}", s.name, s.left, s.needed)).collect();
+    LossRow {
+        what: match &scenario.offer {
+            None => format!("zone {zone}"),
+            Some(offer) => format!("spot nodes of {} in {zone}", printable(offer)),
+        },
+        nodes: count(scenario.nodes),
+        pods: count(scenario.pods),
+        waiting: count(scenario.waiting),
+        short: if short.is_empty() { "–".to_owned() } else { printable(&short.join(", ")) },
+        cost: scenario.cost_per_hour.map_or_else(|| "–".to_owned(), money),
     }
 }
 
@@ -227,6 +303,11 @@ fn row(group: &[&NodeDocument], name: &str) -> Row {
         price: money(group.iter().map(|n| n.price_per_hour).sum()),
         cpu: fill(group, CPU, state),
         memory: fill(group, MEMORY, state),
+        contention: group
+            .iter()
+            .filter_map(|n| n.contention.as_ref().map(|c| c.probability))
+            .max_by(f64::total_cmp)
+            .map(percent),
     }
 }
 
