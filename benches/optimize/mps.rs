@@ -15,6 +15,7 @@ fn letter(quantity: Quantity) -> char {
         Quantity::Drained { .. } => 'd',
         Quantity::Unplaced { .. } => 'u',
         Quantity::SpreadFloor { .. } => 'f',
+        Quantity::Gang { .. } => 'g',
     }
 }
 

@@ -118,20 +118,7 @@ pub fn forecast_batches<E>(
     })
 }
 
-/// Forecasts of these rows from these histories, which begin where the axis does.
-fn forecasts_of(
-    series: &Series,
-    rows: &[usize],
-    histories: &[&[f64]],
-    settings: &ForecastSettings,
-    progress: &(dyn Fn(usize, usize) + Sync),
-) -> Vec<Forecast> {
-    let asked = Asked::new(settings, series.axis);
-    let outcomes = outcomes_of(series, rows, histories, &asked, progress);
-    let each = rows.iter().zip(histories).zip(outcomes);
-    each.map(|((&row, history), outcome)| to_forecast(&series.rows[row], history.len(), outcome, &asked)).collect()
-}
-
+/// What is found out of these histories, which begin where the axis does, in their order.
 fn outcomes_of(
     series: &Series,
     rows: &[usize],

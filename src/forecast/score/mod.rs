@@ -77,7 +77,7 @@ pub fn score_rolling(
         let subjects: Vec<usize> = rows.iter().map(|&(row, _)| row).collect();
         let tell = |done: usize, _: usize| progress(before + done, all);
         let outcomes = outcomes_of(series, &subjects, &kept, &asked, &tell);
-        let issue = |((&row, history), outcome): ((&usize, &Vec<f64>), Outcome)| {
+        let issue = |((&row, &history), outcome): ((&usize, &&[f64]), Outcome)| {
             let issued = deployed[row].issue(&outcome, &levels, history);
             to_forecast(&series.rows[row], history.len(), issued, &asked)
         };

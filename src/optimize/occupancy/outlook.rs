@@ -44,8 +44,8 @@ impl Occupancy<'_> {
     /// Pods by domain of a spread (index into `Relations::evenness`), `None` for domains without a node.
     pub(in super::super) fn pods_in_domains(&self, evenness: usize) -> Vec<Option<u32>> {
         let view = self.relations.evenness[evenness].view;
-        let present = self.spreads.present(view).iter();
-        present
+        let nodes = self.spreads.nodes_in_domains(view).iter();
+        nodes
             .enumerate()
             .map(|(domain, nodes)| (*nodes > 0).then(|| self.spreads.counted(evenness, domain)))
             .collect()

@@ -195,7 +195,7 @@ impl Spreads {
     }
 
     /// Open nodes by domain, as the view sees them.
-    pub(super) fn present(&self, view: usize) -> &[u32] {
+    pub(super) fn nodes_in_domains(&self, view: usize) -> &[u32] {
         &self.present[view]
     }
 
