@@ -98,7 +98,10 @@ impl Tally {
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { pairs, fits, rejected, sentences, refused, .. } = self;
-        write!(f, "{pairs} pairs, {fits} fit, {sentences} sentences, {refused} refused by quotas; rejected by {rejected:?}")
+        write!(
+            f,
+            "{pairs} pairs, {fits} fit, {sentences} sentences, {refused} refused by quotas; rejected by {rejected:?}"
+        )
     }
 }
 

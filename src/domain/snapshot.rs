@@ -77,7 +77,8 @@ impl Snapshot {
     /// none of the type stands.
     #[must_use]
     pub fn volume_limits_of_type(&self, instance_type: &str) -> Option<Resources> {
-        let mut alike = self.nodes.iter().filter(|node| node.instance_type == instance_type && !instance_type.is_empty());
+        let mut alike =
+            self.nodes.iter().filter(|node| node.instance_type == instance_type && !instance_type.is_empty());
         let mut limits = alike.next()?.volume_limits.clone();
         for node in alike {
             for (name, most) in node.volume_limits.iter() {

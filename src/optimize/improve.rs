@@ -260,7 +260,11 @@ fn take_away(occupancy: &mut Occupancy<'_>, group: usize) -> Option<usize> {
     let (_, pod) = (0..occupancy.pods.len())
         .filter(|p| {
             let pod = &occupancy.pods[*p];
-            pod.group == Some(group) && pod.node.is_some() && !pod.removed && free(pod) && occupancy.gang_can_spare(pod.template)
+            pod.group == Some(group)
+                && pod.node.is_some()
+                && !pod.removed
+                && free(pod)
+                && occupancy.gang_can_spare(pod.template)
         })
         .map(|p| {
             let pod = &occupancy.pods[p];

@@ -324,8 +324,9 @@ fn unknown_volume_limits(instance: &Instance<'_>) -> Option<String> {
         .map(|site| site.offer.as_str())
         .collect();
     let count = offers.len();
-    (count > 0 && snapshot.templates.iter().any(limited))
-        .then(|| format!("limit on the volumes of nodes to buy ({count} {})", if count == 1 { "offer" } else { "offers" }))
+    (count > 0 && snapshot.templates.iter().any(limited)).then(|| {
+        format!("limit on the volumes of nodes to buy ({count} {})", if count == 1 { "offer" } else { "offers" })
+    })
 }
 
 /// Rules of the input that nothing here takes into account, each with the number of pods that carry it. Preferences are

@@ -404,8 +404,7 @@ impl Relations {
         let alone = |own: &TemplateRelations| {
             !own.host_ports.is_empty() || own.disks.iter().any(|disk| disk.conflicts_with(disk))
         };
-        self.templates.get(template).is_some_and(alone)
-            || self.exclusive_on_hosts(template).next().is_some()
+        self.templates.get(template).is_some_and(alone) || self.exclusive_on_hosts(template).next().is_some()
     }
 
     /// Forgets every spread, all anti-affinity but that of these counters, gangs, and what single volumes ask.

@@ -113,9 +113,7 @@ impl Shapes {
 }
 
 fn admits(rules: &SchedulingRules, site: &Site) -> bool {
-    !rules.waits()
-        && rules.selects_node(&site.name, &site.labels)
-        && rules.untolerated(&site.taints).is_none()
+    !rules.waits() && rules.selects_node(&site.name, &site.labels) && rules.untolerated(&site.taints).is_none()
 }
 
 /// Weight of the preferences about nodes that the site does not meet. As in kube-scheduler an empty term is none.
@@ -136,8 +134,7 @@ fn terms(rules: &SchedulingRules) -> impl Iterator<Item = &NodeSelectorTerm> {
 }
 
 fn names_nodes(rules: &SchedulingRules) -> bool {
-    rules.node_selector.contains_key(HOSTNAME_LABEL)
-        || terms(rules).any(by_name)
+    rules.node_selector.contains_key(HOSTNAME_LABEL) || terms(rules).any(by_name)
 }
 
 /// Label keys that any rule looks at; the host name is left out, else every node were a shape of its own.

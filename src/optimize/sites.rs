@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer};
 use crate::domain::policy::Policy;
-use crate::domain::resources::Resources;
 use crate::domain::pricing::{estimate_price, match_offer};
+use crate::domain::resources::Resources;
 use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, ZONE_LABEL};
 use crate::domain::snapshot::{Node, Snapshot};
 

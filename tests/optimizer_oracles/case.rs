@@ -5,14 +5,14 @@ use plimsoll::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
 use plimsoll::domain::policy::{
     Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Target, WorkloadSelector,
 };
-use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll::domain::quota::ResourceQuota;
+use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll::domain::rules::{
-    HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, LabelSelector, NodeSelectorTerm, Operator, PodAffinityTerm, Requirement, Weighted,
-    ZONE_LABEL,
+    HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, LabelSelector, NodeSelectorTerm, Operator, PodAffinityTerm, Requirement,
+    Weighted, ZONE_LABEL,
 };
-use plimsoll::domain::volumes::volume_limit;
 use plimsoll::domain::snapshot::{Amount, Gang, Node, Pod, PodTemplate, Snapshot, Workload, WorkloadId};
+use plimsoll::domain::volumes::volume_limit;
 use proptest::prelude::*;
 
 /// A cluster small enough to enumerate.

@@ -111,14 +111,15 @@ fn now(case: &Case) -> i64 {
 }
 
 impl Enumeration<'_> {
-    /// Whether the quota and the gangs let the pods be where they are.
+    /// Whether as many pods went as are too many, and the quota and the gangs let the others be where they are.
     fn is_allowed(&self) -> bool {
         let most = self.case.quota.unwrap_or(i64::MAX).max(now(self.case));
         let placed = |workload: usize| self.shelves.iter().map(|s| s.pods[workload]).sum::<u32>();
         let complete = |(index, workload): (usize, &SmallWorkload)| {
             self.came[index] == 0 || workload.gang.is_none_or(|least| placed(index) >= least)
         };
-        self.charged <= most && self.case.workloads.iter().enumerate().all(complete)
+        let shrunk = self.surplus.iter().all(|surplus| *surplus == 0);
+        shrunk && self.charged <= most && self.case.workloads.iter().enumerate().all(complete)
     }
 
     pub(super) fn descend(&mut self, next: usize, cost: f64) {

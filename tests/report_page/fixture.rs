@@ -455,8 +455,20 @@ fn policy() -> Policy {
 fn certificate(nodes: &[NodePlan]) -> Certificate {
     let sum =
         |keep: &dyn Fn(&NodePlan) -> bool| nodes.iter().filter(|n| keep(n)).map(|n| n.price_per_hour).sum::<f64>();
-    let cost = CostParts { nodes: sum(&|n| n.state != NodeState::Remove), risk: 0.012, change: 0.009, unplaced: 0.0, preferences: 0.0 };
-    let cost_now = CostParts { nodes: sum(&|n| n.state != NodeState::Add), risk: 0.31, change: 0.0, unplaced: 0.0, preferences: 0.0 };
+    let cost = CostParts {
+        nodes: sum(&|n| n.state != NodeState::Remove),
+        risk: 0.012,
+        change: 0.009,
+        unplaced: 0.0,
+        preferences: 0.0,
+    };
+    let cost_now = CostParts {
+        nodes: sum(&|n| n.state != NodeState::Add),
+        risk: 0.31,
+        change: 0.0,
+        unplaced: 0.0,
+        preferences: 0.0,
+    };
     Certificate {
         cost_per_hour: cost.total(),
         unplaceable_per_hour: 0.0,

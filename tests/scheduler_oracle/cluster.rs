@@ -251,7 +251,8 @@ impl Draw {
 
     /// Claims of a pod, and disks named in its spec.
     fn volumes(&mut self) -> Vec<Value> {
-        let claims = ["c0", "c1", "c2", "c3", "once", "once", "once", "anywhere", "zonal", "by-hand", "by-hand", "at-once"];
+        let claims =
+            ["c0", "c1", "c2", "c3", "once", "once", "once", "anywhere", "zonal", "by-hand", "by-hand", "at-once"];
         let mut volumes = vec![json!({"name": "data", "persistentVolumeClaim": {"claimName": self.one(&claims)}})];
         if self.chance(0.3) {
             volumes.push(json!({"name": "more", "persistentVolumeClaim": {"claimName": self.one(&claims)}}));
@@ -262,10 +263,11 @@ impl Draw {
             let (kind, source) = match self.below(4) {
                 0 => ("gcePersistentDisk", json!({"pdName": disk, "readOnly": read_only})),
                 1 => ("awsElasticBlockStore", json!({"volumeID": disk, "readOnly": read_only})),
-                2 => {
-                    ("iscsi", json!({"targetPortal": "10.0.0.1", "iqn": format!("iqn.2026-01.example:{disk}"), "lun": 0,
-                        "readOnly": read_only}))
-                }
+                2 => (
+                    "iscsi",
+                    json!({"targetPortal": "10.0.0.1", "iqn": format!("iqn.2026-01.example:{disk}"), "lun": 0,
+                        "readOnly": read_only}),
+                ),
                 _ => {
                     let monitors = [json!(["m0"]), json!(["m0", "m1"]), json!(["m2"])][self.below(3)].clone();
                     ("rbd", json!({"monitors": monitors, "image": disk, "readOnly": read_only}))

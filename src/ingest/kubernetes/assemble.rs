@@ -120,7 +120,8 @@ fn gang((name, min_members): (Name, u32)) -> Gang {
 fn claims_used(inventory: &Inventory) -> impl Iterator<Item = Name> {
     let pods = inventory.pods.iter().filter(|(_, pod)| !pod.finished);
     let of_pods = pods.map(|(name, pod)| (&name.namespace, &pod.template.claims, 1));
-    let templates = inventory.workloads.values().filter_map(|w| Some((&w.id.namespace, &w.template.as_ref()?.claims, 2)));
+    let templates =
+        inventory.workloads.values().filter_map(|w| Some((&w.id.namespace, &w.template.as_ref()?.claims, 2)));
     of_pods.chain(templates).flat_map(|(namespace, claims, times)| {
         let names = claims.iter().map(|claim| Name { namespace: namespace.clone(), name: claim.name.clone() });
         names.flat_map(move |name| std::iter::repeat_n(name, times))

@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn both_kinds_of_group_say_how_many_pods_are_needed() {
         let read = |value| coscheduling(&serde_json::from_value(value).unwrap());
-        assert_eq!(read(json!({"metadata": {"name": "g"}, "spec": {"minMember": 4, "scheduleTimeoutSeconds": 9}})), Ok(4));
+        assert_eq!(
+            read(json!({"metadata": {"name": "g"}, "spec": {"minMember": 4, "scheduleTimeoutSeconds": 9}})),
+            Ok(4)
+        );
         assert_eq!(read(json!({"metadata": {"name": "g"}})), Ok(0));
         let negative = FieldError::new("spec.minMember", "is -1, expected at least 0");
         assert_eq!(read(json!({"spec": {"minMember": -1}})), Err(negative));

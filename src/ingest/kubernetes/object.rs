@@ -10,11 +10,11 @@ use crate::domain::quota::ResourceQuota;
 use crate::domain::rules::Labels;
 use crate::domain::snapshot::{Autoscaler, DisruptionBudget, Node};
 
+use super::gangs::{self, CoschedulingGroup};
 use super::pods::PodDraft;
 use super::services::{EndpointsDraft, ServiceDraft};
 use super::volumes::{ClaimDraft, DriversDraft, StorageClassDraft, VolumeDraft};
 use super::workloads::WorkloadDraft;
-use super::gangs::{self, CoschedulingGroup};
 use super::{nodes, pods, quotas, services, times, volumes, workloads};
 
 /// Why an object cannot be used.
@@ -198,9 +198,8 @@ fn read_kind(kind: &str, group: &str, api_version: &str, reader: Reader) -> Resu
         reader
             .cluster_wide(kind, |o: core::v1::Namespace, _| Ok(Draft::Namespace(o.metadata.labels.unwrap_or_default())))
     } else if is("PersistentVolumeClaim", "") {
-        reader.namespaced(kind, |o: core::v1::PersistentVolumeClaim, _, _| {
-            Ok(Draft::Claim(Box::new(volumes::claim(o)?)))
-        })
+        reader
+            .namespaced(kind, |o: core::v1::PersistentVolumeClaim, _, _| Ok(Draft::Claim(Box::new(volumes::claim(o)?))))
     } else if is("PersistentVolume", "") {
         reader.cluster_wide(kind, |o: core::v1::PersistentVolume, _| Ok(Draft::Volume(Box::new(volumes::volume(o)?))))
     } else if is("StorageClass", "storage.k8s.io") {

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn scopes_come_from_both_places() {
-        let selector = json!({"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]});
+        let selector =
+            json!({"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]});
         let quota = read(json!({"spec": {"scopes": ["NotBestEffort"], "scopeSelector": selector}})).unwrap();
         let class = Requirement { key: "PriorityClass".into(), operator: Operator::In, values: vec!["high".into()] };
         assert_eq!(quota.scopes, [QuotaScope::NotBestEffort, QuotaScope::PriorityClass(class)]);

@@ -75,9 +75,7 @@ pub(super) fn scheduling_rules(
 
 /// What kube-scheduler looks at in a spec and nothing here does.
 fn unread(spec: &core::PodSpec) -> Vec<String> {
-    let found = [
-        ("device claim", spec.resource_claims.iter().flatten().next().is_some()),
-    ];
+    let found = [("device claim", spec.resource_claims.iter().flatten().next().is_some())];
     found.into_iter().filter(|(_, found)| *found).map(|(name, _)| name.to_owned()).collect()
 }
 
@@ -87,9 +85,7 @@ fn disks(spec: &core::PodSpec) -> Vec<Disk> {
     for volume in spec.volumes.iter().flatten() {
         let reads = |read_only: Option<bool>| read_only.unwrap_or(false);
         let gce = volume.gce_persistent_disk.as_ref();
-        disks.extend(
-            gce.map(|v| Disk::GcePersistentDisk { name: v.pd_name.clone(), read_only: reads(v.read_only) }),
-        );
+        disks.extend(gce.map(|v| Disk::GcePersistentDisk { name: v.pd_name.clone(), read_only: reads(v.read_only) }));
         let ebs = volume.aws_elastic_block_store.as_ref();
         disks.extend(ebs.map(|v| Disk::AwsElasticBlockStore { id: v.volume_id.clone() }));
         let iscsi = volume.iscsi.as_ref();

@@ -62,6 +62,7 @@ pub(super) struct ClaimDraft {
 
 /// A persistent volume.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as the object states it")]
 pub(super) struct VolumeDraft {
     /// Its node affinity: alternatives of which a node must meet one.
     pub affinity: Option<Vec<NodeSelectorTerm>>,
@@ -102,7 +103,10 @@ pub(super) struct DriversDraft {
     migrated: bool,
 }
 
-fn bytes(list: Option<&BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>>, path: &str) -> Result<i64, FieldError> {
+fn bytes(
+    list: Option<&BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>>,
+    path: &str,
+) -> Result<i64, FieldError> {
     let Some(quantity) = list.and_then(|list| list.get("storage")) else { return Ok(0) };
     parse_units(&quantity.0).map_err(|e| FieldError::new(format!("{path}.storage"), e.to_string()))
 }
@@ -281,7 +285,9 @@ impl Volumes {
         rules.volumes.unbound |= claim.half_bound;
         let Some(volume) = &claim.volume else { return self.restrict_to_class(rules, &name, claim, alone) };
         let Some(draft) = self.persistent.get(volume) else {
-            return Err("claims a PersistentVolume that is not in the input; it is taken to be reachable from every node");
+            return Err(
+                "claims a PersistentVolume that is not in the input; it is taken to be reachable from every node",
+            );
         };
         rules.volume_affinity.extend(draft.affinity.clone());
         rules.volume_places.extend(draft.places.iter().cloned());
@@ -338,7 +344,8 @@ impl Volumes {
             rules.volumes.unbound = true;
         } else if let Some(node) = &claim.selected_node {
             // It is being made for this node already, or waits for that in vain.
-            let is = Requirement { key: "metadata.name".to_owned(), operator: Operator::In, values: vec![node.clone()] };
+            let is =
+                Requirement { key: "metadata.name".to_owned(), operator: Operator::In, values: vec![node.clone()] };
             rules.volumes_to_make.push(vec![NodeSelectorTerm { expressions: Vec::new(), fields: vec![is] }]);
             rules.volumes_to_make.extend(made.filter(|terms| !terms.is_empty()).or((!makes).then(Vec::new)));
         } else if made.as_ref().is_none_or(|terms| !terms.is_empty()) {
@@ -368,8 +375,10 @@ impl Volumes {
         let is_for = |volume: &VolumeDraft| {
             volume.claim.as_ref().is_some_and(|(of, uid)| of == name && (uid.is_empty() || *uid == claim.uid))
         };
-        let to_bind =
-            |(name, volume): (&String, &VolumeDraft)| VolumeToBind { name: name.clone(), affinity: volume.affinity.clone() };
+        let to_bind = |(name, volume): (&String, &VolumeDraft)| VolumeToBind {
+            name: name.clone(),
+            affinity: volume.affinity.clone(),
+        };
         if let Some(own) = self.persistent.iter().find(|(_, volume)| fits(volume) && is_for(volume)) {
             return vec![to_bind(own)];
         }

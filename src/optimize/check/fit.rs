@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::domain::Resources;
 use crate::domain::rules::{HostPort, TaintEffect};
 
-use super::{Violation, volumes};
 use super::after::{After, AfterNode, AfterPod};
+use super::{Violation, volumes};
 
 pub(super) fn check(after: &After<'_>, violations: &mut Vec<Violation>) {
     let mut on_node: Vec<Vec<&AfterPod<'_>>> = after.nodes.iter().map(|_| Vec::new()).collect();

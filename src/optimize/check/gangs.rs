@@ -8,7 +8,8 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
     for gang in &given.snapshot.gangs {
         let is_member = |pod: &&AfterPod<'_>| {
             let template = after.templates.get(pod.template);
-            let in_gang = template.is_some_and(|t| t.namespace == gang.namespace && t.gang.as_ref() == Some(&gang.name));
+            let in_gang =
+                template.is_some_and(|t| t.namespace == gang.namespace && t.gang.as_ref() == Some(&gang.name));
             in_gang && !pod.deleting()
         };
         let members: Vec<&AfterPod<'_>> = after.pods.iter().filter(is_member).collect();

@@ -131,6 +131,7 @@ impl fmt::Display for RemovalBar {
 }
 
 impl fmt::Display for Violation {
+    #[expect(clippy::too_many_lines, reason = "a sentence a rule, and none forgotten")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NodeUnknown { node } => write!(f, "node {node} does not exist"),
@@ -184,20 +185,6 @@ impl fmt::Display for Violation {
                 write!(f, "pod {pod} does not tolerate taint {taint} of node {node}")
             }
             Self::HostPort { node, port } => write!(f, "two pods want port {port} of node {node}"),
-            Self::Waits { pod, claim: true } => {
-                write!(f, "pod {pod} is placed, but a claim of it is not bound that must be before")
-            }
-            Self::Waits { pod, claim: false } => write!(f, "pod {pod} is placed, but its scheduling gates are closed"),
-            Self::DiskShared { node, pod, other } => {
-                write!(f, "pods {pod} and {other} have a disk on node {node} that they may not share")
-            }
-            Self::TooManyVolumes { node, limit, used, most } => {
-                write!(f, "node {node} is asked for {used} of {limit}, but can hold {most}")
-            }
-            Self::ClaimShared { claim, pods } => {
-                write!(f, "{pods} pods use claim {claim}, which only one may")
-            }
-            Self::NoVolume { pod } => write!(f, "no volume is left for a claim of pod {pod} where it is placed"),
             Self::AntiAffinity { workload, other, domain } => {
                 write!(f, "a pod of {workload} must not be with one of {other} in {domain}")
             }
@@ -231,15 +218,32 @@ impl fmt::Display for Violation {
                     "{moves} pod(s) of {workload} are moved, but its maxUnavailable allows {allowed} in all waves"
                 )
             }
+            Self::Budget { budget, moves, allowed } => {
+                write!(f, "{moves} pod(s) are moved, but the disruption budget {budget} allows {allowed} in all waves")
+            }
+            Self::Waits { pod, claim: true } => {
+                write!(f, "pod {pod} is placed, but a claim of it is not bound that must be before")
+            }
+            Self::Waits { pod, claim: false } => write!(f, "pod {pod} is placed, but its scheduling gates are closed"),
+            Self::DiskShared { node, pod, other } => {
+                write!(f, "pods {pod} and {other} have a disk on node {node} that they may not share")
+            }
+            Self::TooManyVolumes { node, limit, used, most } => {
+                write!(f, "node {node} is asked for {used} of {limit}, but can hold {most}")
+            }
+            Self::ClaimShared { claim, pods } => {
+                write!(f, "{pods} pods use claim {claim}, which only one may")
+            }
+            Self::NoVolume { pod } => write!(f, "no volume is left for a claim of pod {pod} where it is placed"),
             Self::GangIncomplete { gang, placed, needed } => {
-                write!(f, "pods of pod group {gang} come, but {placed} have a node in all and it needs {needed} at once")
+                write!(
+                    f,
+                    "pods of pod group {gang} come, but {placed} have a node in all and it needs {needed} at once"
+                )
             }
             Self::ResourceQuota { quota, resource, used, hard } => {
                 let (used, hard) = (ResourceQuota::written(resource, *used), ResourceQuota::written(resource, *hard));
                 write!(f, "pods come or grow to {used}, but resource quota {quota} allows {hard}")
-            }
-            Self::Budget { budget, moves, allowed } => {
-                write!(f, "{moves} pod(s) are moved, but the disruption budget {budget} allows {allowed} in all waves")
             }
         }
     }

@@ -13,9 +13,17 @@ fn volumes_of<'a>(after: &After<'a>, pod: &AfterPod<'_>) -> Option<&'a PodVolume
 
 /// Disks and limits of one node. What stays may stay; what comes must be accepted with all that is there in the end, for
 /// more volumes only ever forbid more.
-pub(super) fn on_node(after: &After<'_>, node: &AfterNode<'_>, pods: &[&AfterPod<'_>], violations: &mut Vec<Violation>) {
-    let with_disks: Vec<(&AfterPod<'_>, &PodVolumes)> =
-        pods.iter().filter_map(|pod| Some((*pod, volumes_of(after, pod)?))).filter(|(_, v)| !v.disks.is_empty()).collect();
+pub(super) fn on_node(
+    after: &After<'_>,
+    node: &AfterNode<'_>,
+    pods: &[&AfterPod<'_>],
+    violations: &mut Vec<Violation>,
+) {
+    let with_disks: Vec<(&AfterPod<'_>, &PodVolumes)> = pods
+        .iter()
+        .filter_map(|pod| Some((*pod, volumes_of(after, pod)?)))
+        .filter(|(_, v)| !v.disks.is_empty())
+        .collect();
     for (number, (pod, volumes)) in with_disks.iter().enumerate() {
         for (other, taken) in &with_disks[..number] {
             if (pod.comes() || other.comes()) && volumes.conflict_with(taken) {
@@ -73,6 +81,13 @@ pub(super) fn everywhere(after: &After<'_>, violations: &mut Vec<Violation>) {
     bind(after, violations);
 }
 
+/// Which claim: one of a pod's own, by number of the pod and the claim, or one that several pods use.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Own(usize, usize),
+    Shared(&'a str, &'a str),
+}
+
 /// A claim of pods that come, with the volumes that can be reached from all of them.
 struct Wanted<'a> {
     pod: &'a str,
@@ -83,12 +98,14 @@ struct Wanted<'a> {
 /// Finds each claim a volume of its own, as a matching of claims to volumes: a claim whose class can make one where its
 /// pod comes needs none.
 fn bind(after: &After<'_>, violations: &mut Vec<Violation>) {
-    let mut wanted: BTreeMap<(usize, usize, Option<(&str, &str)>), Wanted<'_>> = BTreeMap::new();
+    let mut wanted: BTreeMap<Key<'_>, Wanted<'_>> = BTreeMap::new();
     for (number, pod) in after.pods.iter().enumerate().filter(|(_, pod)| pod.comes()) {
-        let (Some(template), Some(node)) = (after.templates.get(pod.template), after.nodes.get(pod.node)) else { continue };
+        let (Some(template), Some(node)) = (after.templates.get(pod.template), after.nodes.get(pod.node)) else {
+            continue;
+        };
         for (place, claim) in template.rules.volumes.to_bind.iter().enumerate() {
             let shared = claim.claim.as_deref().map(|name| (template.namespace.as_str(), name));
-            let key = if shared.is_some() { (0, 0, shared) } else { (number, place, None) };
+            let key = shared.map_or(Key::Own(number, place), |(namespace, name)| Key::Shared(namespace, name));
             let here = reached(claim, node);
             let can_be_made = claim.can_be_made(node.name, &node.labels);
             let entry = wanted.entry(key);

@@ -49,7 +49,8 @@ impl<'n> OnNode<'n, '_> {
             let new = wanted.shared.iter().filter(of_limit).filter(|volume| !shared.contains(volume)).count();
             let new = wanted.own.get(limit) + i64::try_from(new).unwrap_or(i64::MAX);
             let own: i64 = self.volumes().map(|(volumes, count)| volumes.own.get(limit) * i64::from(count)).sum();
-            let there = own + i64::try_from(shared.iter().filter(|volume| of_limit(volume)).count()).unwrap_or(i64::MAX);
+            let there =
+                own + i64::try_from(shared.iter().filter(|volume| of_limit(volume)).count()).unwrap_or(i64::MAX);
             new > 0 && there + new > most
         })
     }

@@ -66,6 +66,8 @@ impl Occupancy<'_> {
         let gang = self.relations.templates.get(self.pods[pod].template)?.gang?;
         let facts = &self.instance.snapshot.gangs[gang];
         let given_up = self.gangs[gang].given_up;
-        given_up.then(|| format!("pod group {} needs {} pods at once, and not so many find room", facts.name, facts.min_members))
+        given_up.then(|| {
+            format!("pod group {} needs {} pods at once, and not so many find room", facts.name, facts.min_members)
+        })
     }
 }

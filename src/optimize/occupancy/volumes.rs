@@ -14,8 +14,12 @@ pub(super) fn attached(
     template: usize,
 ) -> impl Iterator<Item = usize> {
     let volumes = relations.templates.get(template).map_or(&[][..], |own| own.shared_volumes.as_slice());
-    let of = |pod: &usize| relations.templates.get(pods[*pod].template).map_or(&[][..], |t| t.shared_volumes.as_slice());
-    volumes.iter().filter(move |volume| !others.iter().any(|pod| of(pod).contains(volume))).map(|(_, resource)| *resource)
+    let of =
+        |pod: &usize| relations.templates.get(pods[*pod].template).map_or(&[][..], |t| t.shared_volumes.as_slice());
+    volumes
+        .iter()
+        .filter(move |volume| !others.iter().any(|pod| of(pod).contains(volume)))
+        .map(|(_, resource)| *resource)
 }
 
 impl Occupancy<'_> {

@@ -50,8 +50,16 @@ fn volumes_are_counted_shared_and_found() {
             },
             "node new-m5-z1-1 is asked for 2 of attachable-volumes-csi-disks, but can hold 1",
         ),
-        (Case::packing, |c| c.web().rules.volumes.disks.push(disk(false)), "pods shop/web-1 and shop/web-0 have a disk on node a that they may not share"),
-        (Case::packing, |c| c.web().rules.volumes.single.push("data".to_owned()), "2 pods use claim shop/data, which only one may"),
+        (
+            Case::packing,
+            |c| c.web().rules.volumes.disks.push(disk(false)),
+            "pods shop/web-1 and shop/web-0 have a disk on node a that they may not share",
+        ),
+        (
+            Case::packing,
+            |c| c.web().rules.volumes.single.push("data".to_owned()),
+            "2 pods use claim shop/data, which only one may",
+        ),
         (
             Case::packing,
             |c| c.web().rules.volumes.unbound = true,
@@ -162,10 +170,7 @@ fn a_gang_comes_whole_or_not_at_all() {
     gang(&mut case, 3);
     assert_eq!(case.messages(), Vec::<String>::new());
     case.snapshot.gangs[0].min_members = 4;
-    assert_eq!(
-        case.messages(),
-        ["pods of pod group shop/train come, but 3 have a node in all and it needs 4 at once"]
-    );
+    assert_eq!(case.messages(), ["pods of pod group shop/train come, but 3 have a node in all and it needs 4 at once"]);
     let mut still = Case::still();
     gang(&mut still, 4);
     assert_eq!(still.messages(), Vec::<String>::new(), "what stands may stay");
@@ -196,7 +201,8 @@ fn preferences_that_are_not_met_cost_by_their_weight() {
     assert!(near(with(Case::still, &together), 0.8) && near(with(Case::packing, &together), 0.0));
     let apart = |c: &mut Case| c.web().rules.preferred_pod_anti_affinity.push(weighted(HOSTNAME_LABEL));
     assert!(near(with(Case::still, &apart), 0.0) && near(with(Case::packing, &apart), 0.8));
-    let spread = |c: &mut Case| c.web().rules.topology_spread.push(super::TopologySpread { hard: false, ..spread("web") });
+    let spread =
+        |c: &mut Case| c.web().rules.topology_spread.push(super::TopologySpread { hard: false, ..spread("web") });
     // Two in one zone and none in the other would be one too many; the zone that is given back is none.
     assert!(near(with(Case::still, &spread), 0.0) && near(with(Case::packing, &spread), 0.0));
     let unlabelled = |c: &mut Case| {

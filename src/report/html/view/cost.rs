@@ -122,10 +122,7 @@ fn bars(document: &PlanDocument) -> Vec<Bar> {
         draw(
             "Proposed",
             money(then),
-            stacked(
-                &certificate.cost,
-                ["proposed", "proposed-risk", "proposed-change", "proposed-preferences"],
-            ),
+            stacked(&certificate.cost, ["proposed", "proposed-risk", "proposed-change", "proposed-preferences"]),
         ),
     ];
     if certificate.feasible {
