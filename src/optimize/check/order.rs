@@ -1,8 +1,10 @@
 //! An order in which pods could have come, each accepted by kube-scheduler's topology spread at that moment.
 //!
-//! Pods bound by a spread come as soon as they may; those that are only counted wait until
-//! nothing else goes on, because they can only be in the way, save where they raise the least count. An order that is
-//! found proves the plan; one that is not found may exist all the same, and the plan is then refused.
+//! Pods bound by a spread come as soon as they may, as long as that keeps zones and the like even: if those with a spread are even
+//! among themselves in the end, no such order gets stuck. Where none of them is polite in that way, any that may comes.
+//! Those that are only counted wait until nothing else goes on, because they can only be in the way, save where they raise
+//! the least count. An order that is found proves the plan; one that is not found may exist all the same, and the plan is
+//! then refused.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +18,9 @@ pub(super) struct Unit {
     pub(super) node: usize,
     pub(super) coming: u32,
 }
+
+/// Domains of a spread up to which pods that come keep them even; hosts are more, and most of them have none.
+const MOST_DOMAINS: usize = 12;
 
 /// Most rounds in which only pods that no rule binds come; each lets twice as many in as the one before.
 const MOST_ROUNDS: u32 = 64;
@@ -48,19 +53,34 @@ pub(super) fn in_some_order(spreads: &Spreads<'_>, units: &[Unit]) -> bool {
             }
         }
     };
+    // Whether it goes where fewest of its like are, zone by zone.
+    let is_polite = |unit: &Unit, counts: &[Vec<i64>]| {
+        counting[&unit.template].iter().all(|&number| {
+            let domains = &spreads.domains[spreads.tallies[number].domains];
+            let Some((domain, true)) = domains.of_node[unit.node] else { return true };
+            domains.there.len() > MOST_DOMAINS || counts[number][domain] <= domains.lowest(&counts[number])
+        })
+    };
     let mut batch = 1_usize;
     for _ in 0..MOST_ROUNDS {
-        let mut progress = true;
-        while progress {
-            progress = false;
+        let mut polite = true;
+        loop {
+            let mut progress = false;
             for (unit, rules) in &mut bound {
-                while unit.coming > 0 && rules.iter().all(|rule| spreads.allows(rule, unit, &counts)) {
+                while unit.coming > 0
+                    && (!polite || is_polite(unit, &counts))
+                    && rules.iter().all(|rule| spreads.allows(rule, unit, &counts))
+                {
                     come(unit, &mut counts);
                     unit.coming -= 1;
                     progress = true;
                 }
             }
             bound.retain(|(unit, _)| unit.coming > 0);
+            if !progress && !polite {
+                break;
+            }
+            polite = progress;
         }
         if bound.is_empty() {
             return true;
