@@ -277,7 +277,12 @@ impl<'a> Stages<'a, '_> {
         let found = purchase(&before, incumbent.state(), &left, watch.clock)?;
         self.report(Stage::Place, incumbent, found.bound);
         let guide = self.guide(problem, &[], &[]).with_worth(&found.worth);
-        incumbent.offer(packed(before, &found, &guide, &|| watch.out_of_time()));
+        let taken = incumbent.offer(packed(before, &found, &guide, &|| watch.out_of_time()));
+        if !taken && !watch.out_of_time() {
+            // Where rules between pods spoil the packing, its prices still tell what each pod is worth.
+            let state = placed(instance, relations, &guide, (false, spread), &|| watch.out_of_time());
+            state.map(|state| incumbent.offer(state));
+        }
         found.bound
     }
 

@@ -204,6 +204,11 @@ impl Domains<'_> {
         if there < usize::try_from(rule.min_domains.unwrap_or(1)).unwrap_or(0) {
             return 0;
         }
+        self.lowest(counts)
+    }
+
+    /// Least count over the domains that are there.
+    pub(super) fn lowest(&self, counts: &[i64]) -> i64 {
         let counts = counts.iter().zip(&self.there).filter(|(_, there)| **there).map(|(count, _)| *count);
         counts.min().unwrap_or(0)
     }

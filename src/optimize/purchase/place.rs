@@ -144,17 +144,20 @@ impl Shelf {
 }
 
 /// Finds places for pods that wait although there is room for their like: another of their like goes there, and they to
-/// where that one was.
+/// where that one was. Pods that a spread binds are left alone: they are even among themselves.
 pub(super) fn swap_in(occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() -> bool) {
     let mut tried = 0;
     let mut alike: BTreeMap<Vec<i64>, Vec<usize>> = BTreeMap::new();
-    let waiting: Vec<usize> =
-        occupancy.waiting().into_iter().filter(|pod| occupancy.pods[*pod].group.is_some()).collect();
+    let is_free = |pod: &usize| {
+        let state = &occupancy.pods[*pod];
+        state.group.is_some() && occupancy.relations.spreads_of(state.template, state.group).next().is_none()
+    };
+    let waiting: Vec<usize> = occupancy.waiting().into_iter().filter(is_free).collect();
     for pod in &waiting {
         alike.insert(occupancy.pods[*pod].demand.to_vec(), Vec::new());
     }
     for (pod, state) in occupancy.pods.iter().enumerate() {
-        if state.origin.is_none() && state.node.is_some() && state.group.is_some() {
+        if state.origin.is_none() && state.node.is_some() && is_free(&pod) {
             alike.entry(state.demand.to_vec()).and_modify(|pods| pods.push(pod));
         }
     }
