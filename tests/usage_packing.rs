@@ -214,7 +214,7 @@ fn workloads_that_peak_at_different_hours_share_nodes() {
     assert!(packing.worst().unwrap().1.probability <= 0.01 + 1e-9, "{packing:?}");
     for workload in &plan.workloads {
         let shape = case.shapes[&workload.id];
-        let mean = (shape.low_cores + shape.high_cores) / 2.0;
+        let mean = f64::midpoint(shape.low_cores, shape.high_cores);
         let requested = f64::from(workload.replicas) * workload.requests.cpu_millis() as f64 / 1000.0;
         assert!((mean..1.3 * mean).contains(&requested), "{} requests its mean: {requested}", workload.id);
     }

@@ -251,6 +251,9 @@ fn cautions(first: &PlanDocument, second: &PlanDocument) -> Vec<String> {
         let name = |document: &PlanDocument| document.policy.name.clone();
         cautions.push(format!("The plans follow different policies: {} and {}.", name(first), name(second)));
     }
+    if first.packing.is_some() != second.packing.is_some() {
+        cautions.push("One plan fills nodes by what pods use, the other by what they request.".to_owned());
+    }
     if first.certificate.prices != second.certificate.prices {
         cautions.push("One plan's prices are estimated, the other's are listed.".to_owned());
     }
