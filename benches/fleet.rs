@@ -104,13 +104,11 @@ fn forecast(input: &Path, output: &Path) -> Run {
         .spawn()
         .expect("the command");
     let mut peak_kib = 0;
-    let status = loop {
+    while child.try_wait().expect("a child").is_none() {
         peak_kib = peak_kib.max(peak_of(child.id()).unwrap_or(0));
-        if let Some(status) = child.try_wait().expect("a child") {
-            break status;
-        }
         std::thread::sleep(Duration::from_millis(20));
-    };
+    }
+    let status = child.wait().expect("a child that has ended");
     assert!(status.success(), "{status}");
     Run { wall: begin.elapsed(), processor_seconds: children_seconds() - before, peak_kib }
 }

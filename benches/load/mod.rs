@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 /// A load with day, week, drifting level and noise, all positive.
-pub fn load(seed: u64, len: usize, day: usize) -> Vec<f64> {
+pub(crate) fn load(seed: u64, len: usize, day: usize) -> Vec<f64> {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let size = 10.0 * rng.random::<f64>() + 1.0;
     let (weekend, noise) = (0.5 + 0.4 * rng.random::<f64>(), 0.05 + 0.1 * rng.random::<f64>());
@@ -21,7 +21,7 @@ pub fn load(seed: u64, len: usize, day: usize) -> Vec<f64> {
 }
 
 /// Mean absolute error of a path and of the seasonal naive one, over the history's mean absolute seasonal difference.
-pub fn errors(history: &[f64], truth: &[f64], path: &[f64], day: usize) -> (f64, f64) {
+pub(crate) fn errors(history: &[f64], truth: &[f64], path: &[f64], day: usize) -> (f64, f64) {
     use plimsoll_models::forecast::scores;
     let naive: Vec<f64> = (0..truth.len()).map(|h| history[history.len() - day + h % day]).collect();
     let scale = scores::seasonal_scale(history, day).unwrap_or(1.0);

@@ -20,8 +20,11 @@ pub fn to_csv(forecasts: &[Forecast]) -> String {
 pub fn csv_header(like: Option<&Forecast>) -> String {
     let Some(first) = like else { return "series,step,mean\n".to_owned() };
     let time = if is_numbered(first.step_ms) { "step" } else { "timestamp" };
-    let levels: String = first.levels.iter().map(|level| format!(",q{level}")).collect();
-    format!("series,{time},mean{levels}\n")
+    let mut header = format!("series,{time},mean");
+    for level in &first.levels {
+        let _ = write!(header, ",q{level}");
+    }
+    header + "\n"
 }
 
 /// The lines of [`to_csv`] for one forecast.

@@ -189,9 +189,9 @@ mod tests {
     #[test]
     fn text_is_cut_between_records_and_never_inside_quotes() {
         let text = b"a,\"b\nc\"\nd,e\nf,g";
-        assert_eq!(record_end(text, 0, 1), 9);
-        assert_eq!(record_end(text, 0, 9), 9);
-        assert_eq!(record_end(text, 0, 10), 13);
-        assert_eq!(record_end(text, 13, 1), text.len());
+        assert_eq!(record_end(text, 0, 1), 8);
+        assert_eq!(record_end(text, 0, 8), 8);
+        assert_eq!(record_end(text, 0, 9), 12);
+        assert_eq!(record_end(text, 12, 1), text.len());
     }
 }

@@ -119,9 +119,9 @@ mod tests {
 
     #[test]
     fn a_cell_far_into_a_table_is_named_by_its_row() {
-        let rows: String =
-            (0..100).map(|i| format!("{i},{}\n", if i == 87 { "x".to_owned() } else { i.to_string() })).collect();
-        let source = Source { name: "t".into(), bytes: format!("step,value\n{rows}").into_bytes() };
+        let cell = |i: usize| if i == 87 { "x".to_owned() } else { i.to_string() };
+        let rows: Vec<String> = (0..100).map(|i| format!("{i},{}\n", cell(i))).collect();
+        let source = Source { name: "t".into(), bytes: format!("step,value\n{}", rows.concat()).into_bytes() };
         let error = read_csv(&source, &TableShape::default()).unwrap_err();
         assert_eq!(error.to_string(), "t: row 88: column \"value\": found \"x\" where a number was expected");
     }

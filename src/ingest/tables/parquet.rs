@@ -15,8 +15,8 @@ use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit};
 use polars_arrow::types::NativeType;
 use polars_parquet::read::schema::{SchemaInferenceOptions, parquet_to_arrow_schema_with_options};
 use polars_parquet::read::{
-    BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, column_iter_to_arrays, infer_schema,
-    read_metadata,
+    BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, RowGroupMetadata, column_iter_to_arrays,
+    infer_schema, read_metadata,
 };
 
 use super::table::{
@@ -49,7 +49,7 @@ pub(super) struct Parquet<'a> {
 }
 
 /// Reads what the file says of itself, and looks at columns only where that does not tell whether they hold anything.
-pub(super) fn open<'a>(file: String, mut input: Box<dyn Input + 'a>) -> Result<Table<'a>, InputError> {
+pub(super) fn open(file: String, mut input: Box<dyn Input + '_>) -> Result<Table<'_>, InputError> {
     let unreadable = |e: std::io::Error| InputError::whole(&file, format!("failed to read: {e}"));
     let size = input.seek(SeekFrom::End(0)).map_err(unreadable)?;
     let (metadata, columns, fields) = guarded(&file, || {
@@ -77,7 +77,7 @@ pub(super) fn open<'a>(file: String, mut input: Box<dyn Input + 'a>) -> Result<T
     let mut header = Header { file: file.clone(), columns, all_text: false };
     let mut parquet = Parquet { file, input, size, metadata, fields };
     parquet.look_at(&mut header.columns)?;
-    Ok(Table { header, body: Body::Parquet(parquet) })
+    Ok(Table { header, body: Body::Parquet(Box::new(parquet)) })
 }
 
 /// What a column holds, by how it is stored and by what it was before it was stored.
@@ -110,7 +110,7 @@ fn type_name(declared: &ArrowDataType) -> String {
 
 impl Parquet<'_> {
     pub(super) fn columns_at_once(&self) -> usize {
-        let most_rows = self.metadata.row_groups.iter().map(|group| group.num_rows()).max().unwrap_or(0);
+        let most_rows = self.metadata.row_groups.iter().map(RowGroupMetadata::num_rows).max().unwrap_or(0);
         (BLOCK_CELLS / most_rows.clamp(1, LEAST_ROWS)).max(1)
     }
 

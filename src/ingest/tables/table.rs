@@ -53,7 +53,7 @@ pub(super) enum Kind {
 /// Where the rows are.
 pub(super) enum Body<'a> {
     Csv(Csv<'a>),
-    Parquet(Parquet<'a>),
+    Parquet(Box<Parquet<'a>>),
 }
 
 /// Neighbouring rows of some columns.

@@ -58,8 +58,8 @@ fn written(columns: &[(&str, Box<dyn Array>)], way: Way) -> Vec<u8> {
     let encodings: Vec<Vec<Encoding>> = columns.iter().map(|(_, array)| vec![encoding(array.as_ref())]).collect();
     let groups = RowGroupIterator::try_new(batches, &schema, options, encodings.into()).unwrap();
     let mut writer = FileWriter::try_new(Vec::new(), schema.clone(), options).unwrap();
-    for group in groups {
-        writer.write(rows as u64, group.unwrap()).unwrap();
+    for (from, group) in (0..).step_by(way.rows_per_group).zip(groups) {
+        writer.write(way.rows_per_group.min(rows - from) as u64, group.unwrap()).unwrap();
     }
     writer.end(None).unwrap();
     writer.into_inner()
