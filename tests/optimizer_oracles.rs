@@ -155,9 +155,20 @@ fn a_large_cluster_has_every_pod_placed_however_short_the_time() {
         menu: vec![(3, 0.0)],
         exclusive: number % 3 == 0,
         no_spot: false,
+        rather_no_spot: None,
+        rather_apart: None,
+        gang: None,
+        volume: false,
     });
-    let case =
-        Case { nodes: Vec::new(), offers: offers.collect(), workloads: workloads.collect(), moves: 0, drains: 0 };
+    let case = Case {
+        nodes: Vec::new(),
+        offers: offers.collect(),
+        workloads: workloads.collect(),
+        moves: 0,
+        drains: 0,
+        quota: None,
+        preference: 0.0,
+    };
     for limit_ms in [0, 1, 3, 10, 30, 100] {
         let stop = StopRule { time_limit: Duration::from_millis(limit_ms), gap: 0.0, seed: 7, threads: 1 };
         let plan = solve_until(&case, &stop, &Ticking::default());

@@ -45,10 +45,7 @@ impl Occupancy<'_> {
     pub(in super::super) fn pods_in_domains(&self, evenness: usize) -> Vec<Option<u32>> {
         let view = self.relations.evenness[evenness].view;
         let nodes = self.spreads.nodes_in_domains(view).iter();
-        nodes
-            .enumerate()
-            .map(|(domain, nodes)| (*nodes > 0).then(|| self.spreads.counted(evenness, domain)))
-            .collect()
+        nodes.enumerate().map(|(domain, nodes)| (*nodes > 0).then(|| self.spreads.counted(evenness, domain))).collect()
     }
 
     /// Domain of a site as a spread over other domains than hosts sees it; `None` where it does not count.
