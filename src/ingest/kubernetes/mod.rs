@@ -318,16 +318,16 @@ mod tests {
             {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"made"},"spec":{"storageClassName":"zonal"}}
             {"kind":"StorageClass","metadata":{"name":"hand"},"provisioner":"kubernetes.io/no-provisioner",
              "volumeBindingMode":"WaitForFirstConsumer"}
-            {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"found"},"spec":{"storageClassName":"hand"}}"#;
+            {"kind":"PersistentVolume","metadata":{"name":"w"},"status":{"phase":"Available"},
+             "spec":{"storageClassName":"hand","capacity":{"storage":"2Gi"},"nodeAffinity":{"required":{"nodeSelectorTerms":
+              [{"matchExpressions":[{"key":"topology.kubernetes.io/zone","operator":"In","values":["d"]}]}]}}}}
+            {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"found"},
+             "spec":{"storageClassName":"hand","resources":{"requests":{"storage":"1Gi"}}}}"#;
         let in_zone = |zone: &str| BTreeMap::from([("topology.kubernetes.io/zone".to_owned(), zone.to_owned())]);
         for (claim, zones, unread) in [
-            (
-                "bound",
-                ["a", "b", ""].as_slice(),
-                ["limit on the volumes of a node", "volume that only one pod may use"].as_slice(),
-            ),
+            ("bound", ["a", "b", ""].as_slice(), ["limit on the volumes of a node"].as_slice()),
             ("made", &["c"], &["limit on the volumes of a node"]),
-            ("found", &["a", "b", "c", ""], &["claim that waits for a volume"]),
+            ("found", &["d"], &[]),
         ] {
             let volume = format!(r#","volumes":[{{"name":"v","persistentVolumeClaim":{{"claimName":"{claim}"}}}}]"#);
             let snapshot = snapshot(&[source(format!("{objects}{}", pod("p", &volume)))]).unwrap();
@@ -335,9 +335,66 @@ mod tests {
             // A node without a zone is taken to reach what only the labels of volumes place.
             let labels = |zone: &str| if zone.is_empty() { BTreeMap::new() } else { in_zone(zone) };
             let reached: Vec<&str> =
-                ["a", "b", "c", ""].into_iter().filter(|zone| rules.selects_node("n", &labels(zone))).collect();
+                ["a", "b", "c", "d", ""].into_iter().filter(|zone| rules.selects_node("n", &labels(zone))).collect();
             assert_eq!(reached, zones, "{claim}");
             assert_eq!(rules.unread, unread, "{claim}");
+        }
+    }
+
+    #[test]
+    fn volumes_count_against_their_drivers_limit_by_how_many_pods_use_them() {
+        let objects = r#"
+            {"kind":"CSINode","apiVersion":"storage.k8s.io/v1","metadata":{"name":"n"},
+             "spec":{"drivers":[{"name":"d","nodeID":"n","allocatable":{"count":2}}]}}
+            {"kind":"Node","metadata":{"name":"n"}}
+            {"kind":"PersistentVolume","metadata":{"name":"v"},"spec":{"csi":{"driver":"d","volumeHandle":"h"}}}
+            {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"data-db-0"},"spec":{"volumeName":"v"}}
+            {"kind":"PersistentVolume","metadata":{"name":"w"},"spec":{"csi":{"driver":"d","volumeHandle":"i"}}}
+            {"kind":"PersistentVolumeClaim","metadata":{"namespace":"shop","name":"logs"},
+             "spec":{"volumeName":"w","accessModes":["ReadWriteOncePod"]}}"#;
+        let uses = |volumes: &[(&str, &str)]| {
+            let claims: Vec<String> = volumes
+                .iter()
+                .map(|(name, claim)| {
+                    format!(r#"{{"name":"{name}","persistentVolumeClaim":{{"claimName":"{claim}"}}}}"#)
+                })
+                .collect();
+            format!(r#","volumes":[{}]"#, claims.join(","))
+        };
+        let db = pod("db-0", &uses(&[("data", "data-db-0"), ("logs", "logs")]));
+        let snapshot =
+            snapshot(&[source(format!("{objects}{db}{}", pod("reader", &uses(&[("logs", "logs")]))))]).unwrap();
+        let limit = crate::domain::volumes::volume_limit("d");
+        assert_eq!(snapshot.nodes[0].volume_limits.get(&limit), 2);
+        let volumes = |name: &str| {
+            let pod = snapshot.pods.iter().find(|pod| pod.name == name).unwrap();
+            let volumes = &snapshot.templates[pod.template].rules.volumes;
+            (volumes.own.get(&limit), volumes.shared.len(), volumes.single.join(","))
+        };
+        assert_eq!((volumes("db-0"), volumes("reader")), ((1, 1, "logs".to_owned()), (0, 1, "logs".to_owned())));
+        let negative = objects.replace(r#""count":2"#, r#""count":-2"#);
+        assert_eq!(refused(negative), "dump: CSINode n: spec.drivers[0].allocatable.count: is -2, expected at least 0");
+    }
+
+    #[test]
+    fn a_pod_is_in_a_gang_only_if_its_group_is_in_the_input_and_is_one() {
+        let group = |least: u32| {
+            format!(
+                r#"{{"kind":"PodGroup","apiVersion":"scheduling.x-k8s.io/v1alpha1",
+                "metadata":{{"namespace":"shop","name":"train"}},"spec":{{"minMember":{least}}}}}"#
+            )
+        };
+        let member = r#"{"kind":"Pod","metadata":{"name":"p","namespace":"shop","labels":{"scheduling.x-k8s.io/pod-group":"train"}},
+            "spec":{"containers":[]}}"#;
+        for (groups, gang, unread) in [
+            (group(3), Some("train"), [].as_slice()),
+            (group(0), None, &[]),
+            (String::new(), None, &["pod group that is not in the input"]),
+        ] {
+            let snapshot = snapshot(&[source(format!("{groups}{member}"))]).unwrap();
+            let template = &snapshot.templates[0];
+            assert_eq!((template.gang.as_deref(), snapshot.gangs.len()), (gang, usize::from(gang.is_some())));
+            assert_eq!(template.rules.unread, unread);
         }
     }
 
