@@ -184,26 +184,60 @@ struct Effect {
     ahead: Vec<Range<usize>>,
 }
 
+/// How a known event widens a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Widening {
+    /// The ordinary error grows so many times.
+    pub factor: f64,
+    /// What the effect of the event is off by: a mean absolute error, 0 where there is no event.
+    pub error: f64,
+}
+
+impl Default for Widening {
+    fn default() -> Self {
+        Self { factor: 1.0, error: 0.0 }
+    }
+}
+
+impl Widening {
+    /// The scale of a step whose ordinary scale is given.
+    pub(crate) fn scale(&self, ordinary: f64) -> f64 {
+        if self.error > 0.0 { (self.factor * ordinary).hypot(self.error) } else { self.factor * ordinary }
+    }
+
+    /// How far a quantile lies from the path, where it would ordinarily lie so far and `shape` is its place among a few
+    /// occurrences' effects of unit scale. The two kinds of error are independent, and each keeps its own shape: the tail of
+    /// ordinary days says nothing of how unlike sales are.
+    pub(crate) fn distance(&self, ordinary: f64, shape: f64) -> f64 {
+        let (ordinary, own) = (self.factor * ordinary, shape * self.error);
+        if ordinary * own < 0.0 { ordinary + own } else { ordinary.hypot(own).copysign(ordinary + own) }
+    }
+}
+
 impl Effects {
-    /// Puts the effects on a path and on its scales (mean absolute errors).
-    pub(crate) fn apply(&self, path: &mut [f64], scales: &mut [f64]) {
+    /// Puts the effects on a path; returns by step by what its scale is multiplied, and what the effect itself is off by
+    /// (mean absolute errors).
+    pub(crate) fn apply(&self, path: &mut [f64]) -> Vec<Widening> {
         let horizon = path.len();
+        let mut out = vec![Widening::default(); horizon];
         for effect in &self.0 {
             for step in effect.ahead.iter().flat_map(|r| r.start..r.end.min(horizon)) {
-                let (value, scale) = (&mut path[step], &mut scales[step]);
+                let (value, widening) = (&mut path[step], &mut out[step]);
                 match effect.size {
-                    None => *scale *= UNSEEN_WIDENING,
+                    None => widening.factor *= UNSEEN_WIDENING,
                     Some((EffectSize::Addend(size), error)) => {
                         *value += size;
-                        *scale = scale.hypot(ABSOLUTE_PER_DEVIATION * error);
+                        widening.error = ABSOLUTE_PER_DEVIATION * error;
                     }
                     Some((EffectSize::Factor(factor), error)) => {
-                        *scale = (*scale * factor.max(1.0)).hypot(ABSOLUTE_PER_DEVIATION * error * value.abs());
+                        widening.factor *= factor.max(1.0);
+                        widening.error = ABSOLUTE_PER_DEVIATION * error * value.abs();
                         *value *= factor;
                     }
                 }
             }
         }
+        out
     }
 
     /// As reported, in the history's unit.
@@ -275,6 +309,33 @@ mod tests {
         assert!((0..24).all(|h| width(24 + h) > 1.5 * width(h)), "{} {}", width(10), width(34));
         let covered = scores::coverage(truth, &known.quantiles.row(4).to_vec()).unwrap();
         assert!(covered > 0.85, "{covered}");
+    }
+
+    #[test]
+    fn a_sale_widens_the_peak_no_more_than_its_own_steps() {
+        let values = with_sales();
+        // Quiet nights: their narrow steps grow by the largest factors, and say nothing of the peak.
+        let quiet: Vec<f64> = values.iter().enumerate().map(|(t, v)| if t % 24 < 20 { *v } else { 1.0 }).collect();
+        for values in [values, quiet] {
+            let settings = Settings { lead_steps: 48, levels: vec![0.5, 0.9, 0.95, 0.99], ..settings(vec![sales()]) };
+            let outcome = forecast(&values[..840], &settings);
+            let truth = values[840..888].iter().copied().fold(f64::MIN, f64::max);
+            for (l, peak) in outcome.peak.iter().enumerate().skip(1) {
+                let steps = outcome.quantiles.row(l).iter().copied().fold(f64::MIN, f64::max);
+                assert!(*peak >= truth && *peak <= 1.1 * steps, "level {l}: {peak}, steps {steps}, truth {truth}");
+            }
+        }
+    }
+
+    #[test]
+    fn errors_of_two_kinds_add_in_squares_and_keep_their_order() {
+        let widening = Widening { factor: 2.0, error: 3.0 };
+        assert_eq!(widening.scale(2.0), 5.0);
+        assert_eq!((widening.distance(2.0, 1.0), widening.distance(-2.0, -1.0)), (5.0, -5.0));
+        assert_eq!((widening.distance(-2.0, 0.0), Widening::default().distance(-2.0, 9.0)), (-4.0, -2.0));
+        let rising: Vec<f64> =
+            (-8..=8).map(|i| widening.distance(f64::from(i) / 4.0 + 0.3, f64::from(i) / 3.0)).collect();
+        assert!(rising.windows(2).all(|pair| pair[0] < pair[1]), "{rising:?}");
     }
 
     #[test]

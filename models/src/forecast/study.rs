@@ -5,9 +5,9 @@ use ndarray::Array2;
 use super::adaptive::band;
 use super::anomalies::Mark;
 use super::bank::{self, Member};
-use super::calibrate::{Errors, Shape};
+use super::calibrate::{Errors, Shape, prior};
 use super::combine::{Combination, combine};
-use super::events::Effects;
+use super::events::{Effects, Widening};
 use super::outcome::{FiniteOr, Outcome};
 use super::pooled::Pooled;
 use super::prepare::Prepared;
@@ -34,6 +34,8 @@ pub struct Study {
     path: Vec<f64>,
     steps: Errors,
     peak: Errors,
+    widenings: Vec<Widening>,
+    peak_widening: Widening,
     lead: usize,
     scores: [Option<f64>; 3],
     borrowed: bool,
@@ -126,13 +128,12 @@ impl Study {
         study
     }
 
-    /// Puts the effects of known events on the path and on the scales.
+    /// Puts the effects of known events on the path, and remembers what they widen. The peak is as wide as the step it is
+    /// expected at.
     fn expect_events(&mut self) {
-        let before = self.steps.scale.clone();
-        self.facts.effects.apply(&mut self.path, &mut self.steps.scale);
-        let widened = self.steps.scale.iter().zip(&before).take(self.lead).filter(|(_, old)| **old > 0.0);
-        let most = widened.map(|(new, old)| new / old).fold(1.0, f64::max);
-        self.peak.scale.iter_mut().for_each(|scale| *scale *= most);
+        self.widenings = self.facts.effects.apply(&mut self.path);
+        let highest = (0..self.lead).max_by(|&a, &b| self.path[a].total_cmp(&self.path[b]));
+        self.peak_widening = highest.map_or_else(Widening::default, |step| self.widenings[step]);
     }
 
     /// A history long enough for rolling origins.
@@ -182,6 +183,8 @@ impl Study {
             path: combination.path,
             steps,
             peak,
+            widenings: Vec::new(),
+            peak_widening: Widening::default(),
             lead,
             scores,
             borrowed: false,
@@ -199,8 +202,10 @@ impl Study {
             if self.facts.non_negative { value.max(0.0) } else { value }
         };
         let shapes = self.steps.adapted(&levels, fleet.map(|f| &f.steps));
+        let of_events: Vec<f64> = levels.iter().map(|&level| prior(level)).collect();
         let quantiles = Array2::from_shape_fn((levels.len(), self.path.len()), |(i, h)| {
-            out(self.path[h] + shapes[band(h)][i] * self.steps.scale[h])
+            let ordinary = shapes[band(h)][i] * self.steps.scale[h];
+            out(self.path[h] + self.widenings[h].distance(ordinary, of_events[i]))
         });
         let centre = largest(&self.path[..self.lead]);
         let peak_scale = self.peak.scale.first().copied().unwrap_or(0.0);
@@ -208,21 +213,24 @@ impl Study {
         let mut before = f64::NEG_INFINITY;
         let peak = peak_shape
             .iter()
+            .zip(&of_events)
             .zip(quantiles.rows())
-            .map(|(shape, row)| {
+            .map(|((shape, of_events), row)| {
                 // The maximum is at least each step, so its quantile is at least each step's.
                 let steps = row.iter().take(self.lead).copied().fold(f64::NEG_INFINITY, f64::max);
-                before = out(centre + shape * peak_scale).max(steps).max(before);
+                let distance = self.peak_widening.distance(shape * peak_scale, *of_events);
+                before = out(centre + distance).max(steps).max(before);
                 before
             })
             .collect();
+        let scales = self.steps.scale.iter().zip(&self.widenings).map(|(scale, widening)| widening.scale(*scale));
         let mean = self.path.iter().map(|&v| out(v)).collect();
         Outcome {
             mean,
             quantiles,
             peak,
-            scale: self.steps.scale.iter().map(|scale| (scale * unit).finite_or(f64::MAX)).collect(),
-            peak_scale: (peak_scale * unit).finite_or(f64::MAX),
+            scale: scales.map(|scale| (scale * unit).finite_or(f64::MAX)).collect(),
+            peak_scale: (self.peak_widening.scale(peak_scale) * unit).finite_or(f64::MAX),
             lead_steps: self.lead,
             non_negative: self.facts.non_negative,
             observations: self.facts.observations,

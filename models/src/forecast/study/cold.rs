@@ -3,6 +3,7 @@
 use super::{Facts, Prepared, Settings, Study, largest, sorted};
 use crate::forecast::bank::Member;
 use crate::forecast::calibrate::{Errors, prior};
+use crate::forecast::events::Widening;
 use crate::forecast::pooled::Pooled;
 use crate::forecast::scores::{mae, seasonal_scale};
 use crate::forecast::windows::Windows;
@@ -54,6 +55,8 @@ impl Study {
             steps: Errors::untested(scale),
             // The peak of several steps is beyond the typical one.
             peak: Errors::untested(vec![peak_scale * (prior(1.0 - 0.5 / lead as f64).max(0.0) / 4.0 + 1.0)]),
+            widenings: Vec::new(),
+            peak_widening: Widening::default(),
             lead,
             scores: [None; 3],
             borrowed,
