@@ -57,16 +57,20 @@ pub(crate) struct Tail {
 /// The bound is the deviation that the tail seen between two quantiles, continued as a power law (Hill 1975), exceeds
 /// less than [`FALSE_ALARMS`] times in so many values. Tails lighter than a power law give a bound that is too wide, never
 /// too narrow. `None` where the ordinary deviation is 0: whatever happens there is the signal.
+///
+/// Rounded values deviate by a few steps of the rounding only, and two quantiles that are the same step say nothing of a
+/// tail: equal deviations are taken to lie evenly over what was rounded to them.
 pub(crate) fn tail(deviations: &[f64]) -> Option<Tail> {
     let n = deviations.len();
-    let mut sorted = deviations.to_vec();
-    let mut at = |share: f64| {
-        let index = ((n - 1) as f64 * share) as usize;
-        *sorted.select_nth_unstable_by(index, f64::total_cmp).1
-    };
     if n < 2 {
         return None;
     }
+    let mut sorted = deviations.to_vec();
+    let mut at = |share: f64| {
+        let index = ((n - 1) as f64 * share) as usize;
+        let value = *sorted.select_nth_unstable_by(index, f64::total_cmp).1;
+        if value > 0.0 { spread_out(deviations, value, index) } else { value }
+    };
     let (from, ordinary) = (at(TAIL_FROM), at(TAIL_TO));
     if from <= 0.0 {
         return None;
@@ -74,6 +78,30 @@ pub(crate) fn tail(deviations: &[f64]) -> Option<Tail> {
     let index = (ordinary / from).ln() / ((1.0 - TAIL_FROM) / (1.0 - TAIL_TO)).ln();
     let bound = ordinary * (n as f64 * (1.0 - TAIL_TO) / FALSE_ALARMS).max(1.0).powf(index);
     Some(Tail { ordinary, bound })
+}
+
+/// Relative difference within which deviations are equal but for the last digits of a division.
+const EQUAL_WITHIN: f64 = 1e-9;
+
+/// The value of rank `rank` among `values`, where all equal to `value` lie evenly between the middles of the ways to their
+/// nearest neighbour.
+fn spread_out(values: &[f64], value: f64, rank: usize) -> f64 {
+    let (low, high) = (value * (1.0 - EQUAL_WITHIN), value * (1.0 + EQUAL_WITHIN));
+    let (mut below, mut equal, mut gap) = (0_usize, 0_usize, f64::INFINITY);
+    for &other in values {
+        if other < low {
+            below += 1;
+        } else if other <= high {
+            equal += 1;
+            continue;
+        }
+        gap = gap.min((other - value).abs());
+    }
+    if equal < 2 || !gap.is_finite() {
+        return value;
+    }
+    let place = (rank.saturating_sub(below) as f64 + 0.5) / equal as f64;
+    value + gap * (place - 0.5)
 }
 
 /// Cycles looked at on each side for a twin.
@@ -218,6 +246,21 @@ pub(crate) mod tests {
         deploy[600..].iter_mut().for_each(|v| *v *= 2.0);
         deploy[598..601].fill(f64::NAN);
         assert_eq!(kinds(&deploy), [MarkKind::Deploy]);
+    }
+
+    #[test]
+    fn coarse_rounding_makes_no_anomalies_and_hides_none() {
+        for grain in [0.5, 1.0, 2.0, 4.0, 8.0] {
+            let rounded =
+                |values: Vec<f64>| -> Vec<f64> { values.iter().map(|v| (v / grain).round() * grain).collect() };
+            let marked = (0..40).filter(|&seed| !marks(&rounded(load(seed))).is_empty()).count();
+            assert!(marked <= 1, "{marked} of 40 histories rounded to {grain} are marked");
+            let mut spike = load(1);
+            spike[300] = 400.0;
+            let found = marks(&rounded(spike));
+            assert_eq!(found.iter().map(|mark| mark.kind).collect::<Vec<_>>(), [MarkKind::Spike], "rounded to {grain}");
+            assert_eq!(found[0].steps, 300..301, "rounded to {grain}");
+        }
     }
 
     #[test]
