@@ -9,16 +9,24 @@ const LEAST_CORRELATION: f64 = 0.2;
 const FIRST_OF_MULTIPLES: f64 = 0.6;
 /// Histories longer than this are averaged down before the search.
 const MOST_POINTS: usize = 2048;
+/// No stretch is quieter than this share of the whole: rounding is not to be blown up to a season.
+const LEAST_SIZE: f64 = 0.1;
 /// Shortest season worth a model of its own.
 pub(crate) const SHORTEST: usize = 4;
 
 /// The candidates (shortest first) that the history, all finite, shows; each must fit in at least twice and explain
-/// something that the ones before do not.
+/// something that the ones before do not. Where there is none to be seen, it is looked for once more with all stretches at
+/// the same size: a season is a matter of shape, and a few days of ten times the load outweigh all others.
 pub(crate) fn tested(values: &[f64], candidates: &[usize]) -> Vec<usize> {
+    let found = tested_in(values, candidates, |rest, _| rest);
+    if found.is_empty() { tested_in(values, candidates, evened) } else { found }
+}
+
+fn tested_in(values: &[f64], candidates: &[usize], evened: fn(Vec<f64>, usize) -> Vec<f64>) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
     for &season in candidates.iter().filter(|&&s| s >= SHORTEST && values.len() >= 2 * s + SHORTEST) {
         // What a shorter season explains is taken out first, or its multiples would all look like seasons.
-        let mut rest = detrended(values, season);
+        let mut rest = evened(detrended(values, season), season);
         for &shorter in &found {
             rest = without_profile(&rest, shorter);
         }
@@ -77,6 +85,20 @@ fn detrended(values: &[f64], width: usize) -> Vec<f64> {
         .collect()
 }
 
+/// Values over their running mean size over `width` steps.
+fn evened(values: Vec<f64>, width: usize) -> Vec<f64> {
+    let sizes: Vec<f64> = values.iter().map(|v| v.abs()).collect();
+    let sums = super::regression::running_sums(&sizes);
+    let n = values.len();
+    let overall = sums[n] / n.max(1) as f64;
+    let half = (width / 2).max(1);
+    let size = |i: usize| {
+        let (from, to) = (i.saturating_sub(half), (i + half).min(n));
+        ((sums[to] - sums[from]) / (to - from) as f64).max(LEAST_SIZE * overall)
+    };
+    values.iter().enumerate().map(|(i, v)| if overall > 0.0 { v / size(i) } else { 0.0 }).collect()
+}
+
 /// Values minus the mean of their phase.
 fn without_profile(values: &[f64], season: usize) -> Vec<f64> {
     let mut sums = vec![(0.0, 0.0); season];
@@ -120,6 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn a_few_days_of_many_times_the_load_hide_no_season() {
+        for growth in [2.0, 10.0, 50.0] {
+            let load = |i: usize| {
+                let day = 10.0 + 3.0 * (i as f64 / 24.0 * std::f64::consts::TAU).sin() + noise(i);
+                // The crowd comes in one evening and does not keep to the day.
+                let crowd = if i > 610 { growth * (1.0 + 2.0 * noise(i / 40)) } else { 1.0 };
+                day * crowd
+            };
+            let values: Vec<f64> = (0..672).map(load).collect();
+            assert_eq!(tested(&values, &[24]), [24], "growth {growth}");
+        }
+    }
+
+    #[test]
     fn noise_and_a_random_walk_have_no_season() {
         let values: Vec<f64> = (0..1000).map(noise).collect();
         assert_eq!(tested(&values, &[24, 168]), [] as [usize; 0]);
@@ -133,6 +169,9 @@ mod tests {
             })
             .collect();
         assert_eq!(tested(&walk, &[24]), [] as [usize; 0]);
+        // Noise whose size changes has none either.
+        let bursts: Vec<f64> = (0..1000).map(|i| noise(i) * if i / 90 % 3 == 0 { 9.0 } else { 1.0 }).collect();
+        assert_eq!(tested(&bursts, &[24, 168]), [] as [usize; 0]);
     }
 
     #[test]
