@@ -15,7 +15,7 @@
 
 use std::time::Instant;
 
-use plimsoll_models::forecast::{Adaptive, FleetShape, Outcome, Pooled, Seasons, Settings, Study, scores};
+use plimsoll_models::forecast::{Deployment, FleetShape, Outcome, Pooled, Seasons, Settings, Study, scores};
 
 /// Levels asked for; those of the weighted quantile loss are among them.
 const LEVELS: [f64; 7] = [0.025, 0.1, 0.5, 0.9, 0.95, 0.975, 0.99];
@@ -125,6 +125,8 @@ fn read(path: &str) -> Vec<(String, Vec<f64>)> {
 struct Score {
     smape: f64,
     mase: f64,
+    /// Over the scale of all that came before, where only the last steps of it were kept.
+    whole_mase: f64,
     msis: f64,
     error: f64,
     naive_error: f64,
@@ -139,10 +141,11 @@ struct Score {
 }
 
 impl Score {
-    fn values(&mut self) -> [&mut f64; 11 + 2 * LEVELS.len()] {
+    fn values(&mut self) -> [&mut f64; 12 + 2 * LEVELS.len()] {
         let Self {
             smape,
             mase,
+            whole_mase,
             msis,
             error,
             naive_error,
@@ -158,6 +161,7 @@ impl Score {
         [
             smape,
             mase,
+            whole_mase,
             msis,
             error,
             naive_error,
@@ -208,9 +212,12 @@ fn loss_of(truth: &[f64], quantiles: &[&[f64]]) -> f64 {
     LOSS_LEVELS.iter().zip(quantiles).filter_map(|(&l, q)| scores::quantile_loss(truth, q, l)).sum()
 }
 
-fn score(history: &[f64], truth: &[f64], outcome: &Outcome, arguments: &Arguments) -> Option<Score> {
+/// The scores of a forecast made from the last steps of `before`.
+fn score(before: &[f64], truth: &[f64], outcome: &Outcome, arguments: &Arguments) -> Option<Score> {
     let horizon = truth.len();
+    let history = &before[before.len().saturating_sub(arguments.last)..];
     let scale = scores::seasonal_scale(history, arguments.day)?;
+    let whole_scale = scores::seasonal_scale(before, arguments.day)?;
     let (naive, bands) = naive_of(history, arguments.day, horizon);
     let last = vec![history.iter().rev().copied().find(|v| v.is_finite())?; horizon];
     let row = |level: f64| {
@@ -223,6 +230,7 @@ fn score(history: &[f64], truth: &[f64], outcome: &Outcome, arguments: &Argument
     let mut out = Score {
         smape: scores::smape(truth, &outcome.mean)?,
         mase: scores::mase(truth, &outcome.mean, scale)?,
+        whole_mase: scores::mase(truth, &outcome.mean, whole_scale)?,
         msis: scores::msis(truth, row(0.025), row(0.975), 0.05, scale)?,
         error: scores::mae(truth, &outcome.mean)?,
         naive_error: scores::mae(truth, &naive).unwrap_or(0.0),
@@ -272,8 +280,8 @@ fn origins(series: &[(String, Vec<f64>)], arguments: &Arguments) -> Vec<Vec<Opti
 fn run(series: &[(String, Vec<f64>)], arguments: &Arguments) -> (Vec<Score>, f64, usize) {
     let settings = arguments.settings();
     let mut sums = vec![Score::default(); series.len()];
-    let mut deployed: Vec<Deployed> =
-        vec![Deployed::default(); if arguments.online.is_some() { series.len() } else { 0 }];
+    let levels = settings.levels();
+    let mut deployed = vec![Deployment::default(); if arguments.online.is_some() { series.len() } else { 0 }];
     let (mut seconds, mut forecasts) = (0.0, 0);
     for starts in origins(series, arguments) {
         let mut who = Vec::new();
@@ -293,45 +301,22 @@ fn run(series: &[(String, Vec<f64>)], arguments: &Arguments) -> (Vec<Score>, f64
             _ => begun.elapsed().as_secs_f64(),
         };
         forecasts += histories.len();
-        for (((i, start), history), outcome) in who.iter().zip(&histories).zip(outcomes) {
+        for ((i, start), outcome) in who.iter().zip(outcomes) {
             let values = &series[*i].1;
             let truth = &values[*start..start + arguments.horizon];
             let outcome = match deployed.get_mut(*i) {
-                Some(deployed) => deployed.issue(&outcome, *start, values, &settings),
+                Some(deployed) => deployed.issue(&outcome, &levels, &values[..*start]),
                 None => outcome,
             };
             if *start < (values.len() as f64 * arguments.from) as usize && arguments.back.is_empty() {
                 continue;
             }
-            if let Some(score) = score(history, truth, &outcome, arguments) {
+            if let Some(score) = score(&values[..*start], truth, &outcome, arguments) {
                 sums[*i].add(score);
             }
         }
     }
     (sums, seconds, forecasts)
-}
-
-/// One series' corrections, and the forecasts whose truth is still to come: start, steps known, what was issued.
-#[derive(Debug, Clone, Default)]
-struct Deployed {
-    adaptive: Adaptive,
-    pending: Vec<(usize, usize, Outcome)>,
-}
-
-impl Deployed {
-    /// Learns from what has come in by `start`, and issues the forecast made there.
-    fn issue(&mut self, outcome: &Outcome, start: usize, values: &[f64], settings: &Settings) -> Outcome {
-        let levels = settings.levels();
-        for (made, taught, issued) in &mut self.pending {
-            let known = (start - *made).min(settings.horizon);
-            self.adaptive.observe(issued, &levels, &values[*made..*made + known], *taught);
-            *taught = known;
-        }
-        self.pending.retain(|(_, taught, _)| *taught < settings.horizon);
-        let issued = self.adaptive.corrected(outcome);
-        self.pending.push((start, 0, issued.clone()));
-        issued
-    }
 }
 
 /// Processor seconds of this thread, where the kernel tells: on a shared machine the clock on the wall says little.
@@ -401,6 +386,12 @@ fn coverage_line(scores: &[Score], level: usize) -> String {
 fn report(scores: &[Score], arguments: &Arguments) {
     println!("sMAPE {}", with_interval(scores, |s| mean_of(s, |s| s.smape)));
     println!("MASE  {}", with_interval(scores, |s| mean_of(s, |s| s.mase)));
+    if arguments.last < usize::MAX {
+        println!(
+            "MASE  {} over the scale of the whole history",
+            with_interval(scores, |s| mean_of(s, |s| s.whole_mase))
+        );
+    }
     println!("MSIS  {}", with_interval(scores, |s| mean_of(s, |s| s.msis)));
     println!("error / seasonal naive  {}", with_interval(scores, |s| geometric(s, |s| s.error / s.naive_error)));
     println!("error / last value      {}", with_interval(scores, |s| geometric(s, |s| s.error / s.last_error)));

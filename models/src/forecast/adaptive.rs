@@ -79,6 +79,44 @@ impl Adaptive {
     }
 }
 
+/// Issued forecasts that wait for their truth at once; a horizon is divided among so many.
+const MOST_PENDING: usize = 4;
+
+/// The corrections of one series as a deployment has them: what is issued waits for its truth, and is learnt from as that
+/// comes in.
+#[derive(Debug, Clone, Default)]
+pub struct Deployment {
+    adaptive: Adaptive,
+    /// Oldest first.
+    pending: Vec<Pending>,
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    start: usize,
+    taught: usize,
+    issued: Outcome,
+}
+
+impl Deployment {
+    /// The forecast made at the end of `known`, the series' values from its first on, corrected by how those issued before
+    /// have held so far. Calls must come in the order of time, with outcomes of the same levels and horizon.
+    pub fn issue(&mut self, outcome: &Outcome, levels: &[f64], known: &[f64]) -> Outcome {
+        let (start, horizon) = (known.len(), outcome.mean.len());
+        for Pending { start: made, taught, issued } in &mut self.pending {
+            let reached = (start - *made).min(horizon);
+            self.adaptive.observe(issued, levels, &known[*made..*made + reached], *taught);
+            *taught = reached;
+        }
+        self.pending.retain(|pending| pending.taught < horizon);
+        let issued = self.adaptive.corrected(outcome);
+        if self.pending.last().is_none_or(|last| start - last.start >= horizon.div_ceil(MOST_PENDING)) {
+            self.pending.push(Pending { start, taught: 0, issued: issued.clone() });
+        }
+        issued
+    }
+}
+
 fn learn(correction: &mut f64, step: f64, level: f64, held: impl Iterator<Item = bool>) {
     *correction = (*correction + learnt(step, level, held)).clamp(-MOST, MOST);
 }
@@ -147,6 +185,28 @@ mod tests {
             assert!((below / count - level).abs() < 0.05, "p{level}: {}", below / count);
         }
         assert!((peaks / count - 0.9).abs() < 0.05, "{}", peaks / count);
+    }
+
+    #[test]
+    fn a_deployment_learns_what_its_forecasts_would_teach_one_by_one() {
+        let levels = [0.1, 0.5, 0.9];
+        let plain = issued(&levels);
+        let mut noise = uniform(3);
+        let values: Vec<f64> = (0..200).map(|_| 10.0 + 20.0 * noise()).collect();
+        let (mut deployment, mut adaptive) = (Deployment::default(), Adaptive::new());
+        // A horizon apart, nothing overlaps.
+        for start in (100..194).step_by(6) {
+            let now = adaptive.corrected(&plain);
+            assert_eq!(deployment.issue(&plain, &levels, &values[..start]), now);
+            adaptive.observe(&now, &levels, &values[start..start + 6], 0);
+        }
+        assert_ne!(adaptive.corrected(&plain), plain);
+        // Step by step, no more than four wait at once.
+        let mut deployment = Deployment::default();
+        for start in 100..194 {
+            deployment.issue(&plain, &levels, &values[..start]);
+            assert!(deployment.pending.len() <= MOST_PENDING);
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod windows;
 
 use ndarray::ArrayView1;
 
-pub use adaptive::Adaptive;
+pub use adaptive::{Adaptive, Deployment};
 pub use anomalies::{Mark, MarkKind};
 pub use events::{EffectSize, Event, EventEffect};
 pub use outcome::Outcome;
