@@ -21,6 +21,7 @@ mod calibrate;
 mod coarse;
 mod combine;
 mod events;
+mod kinds;
 mod online;
 mod outcome;
 mod pooled;
