@@ -75,6 +75,42 @@ fn most_small_problems_are_solved_to_the_optimum() {
     assert!(reached * 10 >= total * 9, "{reached} of {total}");
 }
 
+#[test]
+fn a_stateful_set_keeps_what_stands_below_a_pod_that_must_stay() {
+    use plimsoll::domain::plan::PlacementState;
+    let offer = SmallOffer { cores: 4, gib: 16, price: 1.0, spot: false, quota: None };
+    let set = SmallWorkload {
+        quarter_cores: 4,
+        gib: 1,
+        pods: vec![Some(0), Some(0), Some(1)],
+        menu: vec![(3, 0.0), (1, 0.0)],
+        exclusive: false,
+        no_spot: false,
+    };
+    let case = Case { nodes: vec![0, 0], offers: vec![offer], workloads: vec![set], moves: 3, drains: 2 };
+    let planned = |pinned: Option<usize>| {
+        let (mut snapshot, mut menus) = (snapshot(&case), menus(&case));
+        let of_set = |id: &mut plimsoll::domain::WorkloadId| id.kind = "StatefulSet".to_owned();
+        snapshot.pods.iter_mut().for_each(|pod| of_set(&mut pod.workload));
+        snapshot.workloads.iter_mut().for_each(|workload| of_set(&mut workload.id));
+        menus.iter_mut().for_each(|menu| of_set(&mut menu.workload));
+        if let Some(pinned) = pinned {
+            snapshot.pods[pinned].do_not_evict = true;
+        }
+        let (stop, catalog, policy) = (StopRule::default(), catalog(&case), policy(&case));
+        optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &StoppedClock, &mut |_| ()).expect("prices are sound")
+    };
+    let free = planned(None);
+    assert!(free.certificate.feasible, "{:?}", free.certificate.violations);
+    assert_eq!((free.workloads[0].replicas, free.removals.len()), (1, 2));
+    assert!(free.removals.iter().all(|removal| removal.pod != "w0-0"), "{:?}", free.removals);
+    let held = planned(Some(2));
+    assert!(held.certificate.feasible, "{:?}", held.certificate.violations);
+    assert_eq!((held.workloads[0].replicas, held.removals.len()), (3, 0));
+    assert!(held.placements.iter().any(|p| p.pod == "w0-2" && p.state == PlacementState::Stay));
+    assert_eq!(planned(Some(0)).workloads[0].replicas, 1);
+}
+
 /// Plans a real dump with the built-in policy and a catalog of its own shapes.
 fn plan_of_dump(name: &str) -> Option<Plan> {
     use plimsoll::ingest::{Source, catalog, kubernetes};

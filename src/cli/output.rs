@@ -24,13 +24,32 @@ pub(super) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Asks, before any work is done, that there is a place for a file.
+pub(super) fn expect_place_for(path: &Path) -> Result<(), InputError> {
+    let folder = folder_of(path);
+    let wrong = |problem: String| InputError::whole(path.display().to_string(), format!("can't be written: {problem}"));
+    if !folder.is_dir() {
+        return Err(wrong(format!("there is no folder {}", folder.display())).hint("make it, or name another file"));
+    }
+    if path.is_dir() {
+        return Err(wrong("it is a folder".to_owned()).hint("name a file in it"));
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder, and those it is in, where it is missing.
+pub(super) fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|source| Failure::write(folder.display().to_string(), source))
+}
+
 /// Writes a file whole or not at all: beside it first, then renamed over it.
 pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        let problem = format!("can't be written: there is no folder {}", folder.display());
-        return Err(InputError::whole(path.display().to_string(), problem).into());
-    }
+    expect_place_for(path)?;
+    let folder = folder_of(path);
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".plimsoll-").tempfile_in(folder)?;
         file.write_all(data)?;
@@ -44,7 +63,7 @@ pub(super) fn write_file(path: &Path, data: &[u8]) -> Result<(), Failure> {
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
     };
-    write().map_err(|source| Failure::Write { what: path.display().to_string(), source })
+    write().map_err(|source| Failure::write(path.display().to_string(), source))
 }
 
 /// Columns of the terminal, or 100 where standard output is none.

@@ -217,6 +217,50 @@ fn a_histogram_gives_quantiles_mean_and_request_rate() {
 }
 
 #[test]
+fn where_a_histogram_has_no_count_its_infinite_bucket_counts_requests() {
+    let bucket = |code, le| [("namespace", "shop"), ("pod", POD), ("code", code), ("le", le)];
+    let buckets = Export::default()
+        .with("latency_bucket", &bucket("200", "0.1"), &[(0, 0.0), (60, 60.0)])
+        .with("latency_bucket", &bucket("200", "+Inf"), &[(0, 0.0), (60, 90.0)])
+        .with("latency_bucket", &bucket("500", "0.1"), &[(0, 0.0), (60, 0.0)])
+        .with("latency_bucket", &bucket("500", "+Inf"), &[(0, 0.0), (60, 30.0)])
+        .with("latency_sum", &in_pod(POD), &[(0, 0.0), (60, 24.0)]);
+    let alone = buckets.align();
+    assert_row(&row(&alone, &pod(POD), Signal::RequestsPerSecond), &[2.0]);
+    assert_row(&row(&alone, &pod(POD), Signal::LatencyMeanSeconds), &[0.2]);
+    let counted = buckets.with("requests_total", &in_pod(POD), &[(0, 0.0), (60, 180.0)]).align();
+    assert_row(&row(&counted, &pod(POD), Signal::RequestsPerSecond), &[3.0]);
+}
+
+#[test]
+fn without_its_infinite_bucket_and_its_count_a_histogram_counts_no_requests() {
+    let series = Export::default()
+        .with("latency_bucket", &[("pod", POD), ("le", "0.1")], &[(0, 0.0), (60, 60.0)])
+        .with("latency_bucket", &[("pod", POD), ("le", "0.5")], &[(0, 0.0), (60, 90.0)])
+        .align();
+    assert!(series.rows.iter().all(|row| row.signal != Signal::RequestsPerSecond));
+}
+
+#[test]
+fn a_percentile_measured_beside_a_histogram_leaves_the_others_to_the_buckets() {
+    let bucket = |le| [("namespace", "shop"), ("pod", POD), ("le", le)];
+    let measured = |path| [("namespace", "shop"), ("pod", POD), ("path", path)];
+    let samples = Export::default()
+        .with("latency_bucket", &bucket("0.1"), &[(0, 0.0), (60, 60.0)])
+        .with("latency_bucket", &bucket("0.5"), &[(0, 0.0), (60, 120.0)])
+        .with("latency_bucket", &bucket("+Inf"), &[(0, 0.0), (60, 120.0)])
+        .with("p95", &measured("/"), &[(0, 0.3), (30, 0.3)])
+        .with("p95", &measured("/cart"), &[(0, 0.4), (30, 0.4)]);
+    let mut mapping = mapping();
+    mapping.rules.insert(0, rule("p95", Signal::LatencyP95Seconds, MetricKind::Gauge));
+    let series = align(&samples.0, &mapping, None, &AlignSettings::with_step(MINUTE)).unwrap();
+    let of = |signal| row(&series, &pod(POD), signal);
+    assert_row(&of(Signal::LatencyP50Seconds), &[0.1]);
+    assert_row(&of(Signal::LatencyP95Seconds), &[0.4]);
+    assert_row(&of(Signal::LatencyP99Seconds), &[0.492]);
+}
+
+#[test]
 fn a_stray_sample_is_refused_by_name_before_anything_is_allocated() {
     let samples = Export::default().with("memory", &in_pod(POD), &[(0, 1.0)]).with(
         "memory",

@@ -16,11 +16,11 @@ mod sizer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::{Objective, Target};
-use crate::domain::snapshot::Workload;
+use crate::domain::snapshot::{Held, Pod, Workload, WorkloadId};
 use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot};
 
 use evidence::Evidence;
@@ -38,6 +38,7 @@ use sizer::Sizer;
 pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast], policy: &Policy) -> Vec<Menu> {
     let evidence = evidence::by_workload(series, forecasts);
     let driven: BTreeSet<_> = snapshot.autoscalers.iter().map(|a| &a.target).collect();
+    let held = held(snapshot);
     let nothing = Evidence::default();
     snapshot
         .workloads
@@ -57,7 +58,8 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
             let target = policy.target_for(workload);
             Some(match (reason(target), target) {
                 (None, Some(target)) => {
-                    let entries = Sizer::new(snapshot, policy, target, workload, declared, known).entries();
+                    let held = held.get(&workload.id).copied();
+                    let entries = Sizer::new(snapshot, policy, target, workload, declared, held, known).entries();
                     candidates::menu(workload, declared, entries)
                 }
                 (reason, _) => as_declared(workload, declared, reason.unwrap_or(DeclaredReason::NotTargeted)),
@@ -87,6 +89,21 @@ pub fn levels(policy: &Policy) -> Vec<f64> {
     levels.sort_by(f64::total_cmp);
     levels.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
     levels
+}
+
+/// What the running pods that must not be evicted allow the workloads to shrink to.
+fn held(snapshot: &Snapshot) -> BTreeMap<&WorkloadId, Held<'_>> {
+    let stays = |pod: &Pod| pod.do_not_evict && pod.node.is_some();
+    let present = || snapshot.pods.iter().filter(|pod| !pod.deleting);
+    let mut pods: BTreeMap<&WorkloadId, Vec<(&str, bool)>> =
+        present().filter(|pod| stays(pod)).map(|pod| (&pod.workload, Vec::new())).collect();
+    for pod in present() {
+        if let Some(pods) = pods.get_mut(&pod.workload) {
+            pods.push((&pod.name, stays(pod)));
+        }
+    }
+    let workloads = snapshot.workloads.iter().filter_map(|w| Some((&w.id, w.replicas, pods.remove(&w.id)?)));
+    workloads.filter_map(|(id, declared, pods)| Some((id, id.held(declared, pods)?))).collect()
 }
 
 /// Requests of the workload's template, or of its first pod's where the object tells none.

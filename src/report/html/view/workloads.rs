@@ -194,7 +194,7 @@ fn charts(run: &Run, plan: &WorkloadPlan) -> Vec<ChartView> {
     let decisive = match &plan.basis {
         Basis::Demand { signal, .. } => *signal,
         Basis::Latency { .. } => Signal::RequestsPerSecond,
-        Basis::Declared { .. } | Basis::Bound { .. } => Signal::CpuCores,
+        Basis::Declared { .. } | Basis::Held { .. } | Basis::Bound { .. } => Signal::CpuCores,
     };
     let subject = Subject::Workload(plan.id.clone());
     let memory_changes = plan.requests.memory_bytes() != plan.requests_now.memory_bytes();
