@@ -62,7 +62,10 @@ fn a_place_that_cannot_be_written_is_the_users_mistake_and_said_before_any_work(
     fs::write(folder.path().join("file"), "").unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
     for (arguments, reason) in [
-        ("plan --cluster nowhere.json --html nowhere/r.html", "nowhere/r.html: can't be written: there is no folder nowhere"),
+        (
+            "plan --cluster nowhere.json --html nowhere/r.html",
+            "nowhere/r.html: can't be written: there is no folder nowhere",
+        ),
         ("plan --cluster nowhere.json --json file/p.json", "file/p.json: can't be written: there is no folder file"),
         ("plan --cluster nowhere.json --html folder", "folder: can't be written: it is a folder"),
         ("sample --out file/in", "file/in: can't be written: Not a directory"),

@@ -90,15 +90,18 @@ fn a_stateful_set_keeps_what_stands_below_a_pod_that_must_stay() {
     let case = Case { nodes: vec![0, 0], offers: vec![offer], workloads: vec![set], moves: 3, drains: 2 };
     let planned = |pinned: Option<usize>| {
         let (mut snapshot, mut menus) = (snapshot(&case), menus(&case));
-        let of_set = |id: &mut plimsoll::domain::WorkloadId| id.kind = "StatefulSet".to_owned();
-        snapshot.pods.iter_mut().for_each(|pod| of_set(&mut pod.workload));
-        snapshot.workloads.iter_mut().for_each(|workload| of_set(&mut workload.id));
-        menus.iter_mut().for_each(|menu| of_set(&mut menu.workload));
+        let ids = (snapshot.pods.iter_mut().map(|pod| &mut pod.workload))
+            .chain(snapshot.workloads.iter_mut().map(|workload| &mut workload.id))
+            .chain(menus.iter_mut().map(|menu| &mut menu.workload));
+        for id in ids {
+            id.kind = "StatefulSet".to_owned();
+        }
         if let Some(pinned) = pinned {
             snapshot.pods[pinned].do_not_evict = true;
         }
         let (stop, catalog, policy) = (StopRule::default(), catalog(&case), policy(&case));
-        optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &StoppedClock, &mut |_| ()).expect("prices are sound")
+        optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &StoppedClock, &mut |_| ())
+            .expect("prices are sound")
     };
     let free = planned(None);
     assert!(free.certificate.feasible, "{:?}", free.certificate.violations);

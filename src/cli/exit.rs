@@ -42,7 +42,9 @@ pub(super) enum Failure {
 impl Failure {
     /// A file or folder could not be written: the user's mistake where the place they named allows none.
     pub(super) fn write(what: String, source: io::Error) -> Self {
-        use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+        use io::ErrorKind::{
+            AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+        };
         match source.kind() {
             AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem => {
                 InputError::whole(what, format!("can't be written: {source}")).into()

@@ -217,6 +217,27 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// A pod of the workload that nothing is special about; ready if it has a node.
+    #[must_use]
+    pub fn plain(workload: WorkloadId, name: &str, template: usize, node: Option<&str>) -> Self {
+        Self {
+            namespace: workload.namespace.clone(),
+            name: name.to_owned(),
+            uid: String::new(),
+            workload,
+            template,
+            node: node.map(str::to_owned),
+            ready: node.is_some(),
+            deleting: false,
+            do_not_evict: false,
+            deletion_cost: 0,
+            created_ms: None,
+            scheduled_ms: None,
+            ready_ms: None,
+            scheduler_message: None,
+        }
+    }
+
     /// `namespace/name`.
     #[must_use]
     pub fn full_name(&self) -> String {
@@ -243,6 +264,23 @@ pub struct Workload {
     pub daemon: bool,
     /// Pods run to completion (Job).
     pub batch: bool,
+}
+
+impl Workload {
+    /// A workload that may be scaled, with pods of one template, an empty selector and no labels.
+    #[must_use]
+    pub fn plain(id: WorkloadId, template: usize, replicas: u32) -> Self {
+        Self {
+            id,
+            replicas,
+            labels: Labels::new(),
+            selector: LabelSelector::default(),
+            template: Some(template),
+            scalable: true,
+            daemon: false,
+            batch: false,
+        }
+    }
 }
 
 /// A service.

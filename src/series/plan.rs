@@ -213,9 +213,8 @@ fn level(signal: Signal, counter: bool, scale: f64, run: &[Use]) -> Recipe {
 fn counts_of(sum_metric: &str, uses: &[Use]) -> Vec<u32> {
     let base = sum_metric.strip_suffix("_sum").unwrap_or(sum_metric);
     let of_base = |kind: MetricKind, suffix: &'static str| {
-        uses.iter().filter(move |u| {
-            u.rule.kind == kind && u.key.metric.strip_suffix(suffix).unwrap_or(&u.key.metric) == base
-        })
+        uses.iter()
+            .filter(move |u| u.rule.kind == kind && u.key.metric.strip_suffix(suffix).unwrap_or(&u.key.metric) == base)
     };
     let counts: Vec<u32> = of_base(MetricKind::HistogramCount, "_count").map(|u| u.series).collect();
     if counts.is_empty() {

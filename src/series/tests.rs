@@ -354,20 +354,10 @@ fn the_five_models_are_those_worked_by_hand() {
     let Subject::Pod { workload, .. } = pod(POD) else { unreachable!() };
     let requests = Resources::of([("cpu", 1000), ("memory", 400)]);
     let bound = |name: &str, wait_ms| Pod {
-        namespace: "shop".into(),
-        name: name.into(),
-        uid: String::new(),
-        workload: workload.clone(),
-        template: 0,
-        node: None,
         ready: true,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
         created_ms: Some(START),
         scheduled_ms: Some(START + wait_ms),
-        ready_ms: None,
-        scheduler_message: None,
+        ..Pod::plain(workload.clone(), name, 0, None)
     };
     let snapshot = Snapshot {
         templates: vec![PodTemplate { requests, ..PodTemplate::default() }],

@@ -103,7 +103,9 @@ impl<'a> Sizer<'a> {
     fn basis_of_current(&self, level: f64) -> Basis {
         let now = self.workload.replicas;
         match &self.bounds.held_by {
-            Some((pod, by_ordinal)) if now == self.bounds.fewest && self.needed_replicas(self.declared, level) < now => {
+            Some((pod, by_ordinal))
+                if now == self.bounds.fewest && self.needed_replicas(self.declared, level) < now =>
+            {
                 Basis::Held { pod: pod.clone(), by_ordinal: *by_ordinal }
             }
             _ => Basis::Declared { reason: DeclaredReason::Current },

@@ -1,7 +1,5 @@
 //! Whole menus against numbers worked by hand, and properties every menu has.
 
-use std::collections::BTreeMap;
-
 use ndarray::Array2;
 use proptest::prelude::*;
 
@@ -11,7 +9,6 @@ use crate::domain::forecast::Trust;
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::{Objective, Target};
 use crate::domain::resources::{CPU, MEMORY};
-use crate::domain::rules::LabelSelector;
 use crate::domain::series::{RowQuality, SeriesRow};
 use crate::domain::snapshot::{Amount, Autoscaler, Node, Pod, PodTemplate, Workload};
 use crate::domain::{Axis, Forecast, Menu, MenuEntry, Resources, Series, Signal, Snapshot, Subject, WorkloadId};
@@ -26,16 +23,7 @@ fn snapshot(replicas: u32, cpu_millis: i64, memory_mib: i64) -> Snapshot {
     let requests = Resources::of([(CPU, cpu_millis), (MEMORY, memory_mib * MIB), ("nvidia.com/gpu", 1)]);
     Snapshot {
         templates: vec![PodTemplate { namespace: "shop".into(), requests, ..PodTemplate::default() }],
-        workloads: vec![Workload {
-            id: id(),
-            replicas,
-            labels: BTreeMap::new(),
-            selector: LabelSelector::default(),
-            template: Some(0),
-            scalable: true,
-            daemon: false,
-            batch: false,
-        }],
+        workloads: vec![Workload::plain(id(), 0, replicas)],
         ..Snapshot::default()
     }
 }
@@ -278,20 +266,8 @@ fn a_stateful_set_whose_last_pod_must_stay_does_not_shrink_and_says_why() {
         snapshot.workloads[0].id.kind = kind.into();
         let workload = snapshot.workloads[0].id.clone();
         let pod = |ordinal: usize| Pod {
-            namespace: "shop".into(),
-            name: format!("web-{ordinal}"),
-            uid: String::new(),
-            workload: workload.clone(),
-            template: 0,
-            node: Some("a".into()),
-            ready: true,
-            deleting: false,
             do_not_evict: ordinal == pinned,
-            deletion_cost: 0,
-            created_ms: None,
-            scheduled_ms: None,
-            ready_ms: None,
-            scheduler_message: None,
+            ..Pod::plain(workload.clone(), &format!("web-{ordinal}"), 0, Some("a"))
         };
         snapshot.pods = (0..3).map(pod).collect();
         let mut forecasts = forecasts.clone();

@@ -130,10 +130,8 @@ fn choices(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>
         let Some(plan) = workload.plan else { continue };
         let pods = pods.get(&workload.now.id).map_or(&[][..], Vec::as_slice);
         let held = workload.now.id.held(workload.now.replicas, pods.iter().copied());
-        let standing = Standing {
-            all: u32::try_from(pods.len()).unwrap_or(u32::MAX),
-            fewest: held.map_or(0, |held| held.fewest),
-        };
+        let standing =
+            Standing { all: u32::try_from(pods.len()).unwrap_or(u32::MAX), fewest: held.map_or(0, |held| held.fewest) };
         let unchanged = !workload.is_resized() && keeps_replicas(workload, standing);
         let chosen = |e: &MenuEntry| e.replicas == plan.replicas && same_requests(&e.requests, &plan.requests);
         // A menu that would take away pods that must stay is none.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::columns::align_points;
 use crate::document::PlanDocument;
 use crate::domain::plan::CostParts;
 use crate::format::{money, money_at_most, percent, printable, tied};
@@ -136,13 +137,16 @@ fn without_unplaced(document: &PlanDocument) -> Option<String> {
 
 fn parts(now: &CostParts, then: &CostParts) -> Vec<PartRow> {
     let row = |name, now: f64, then: f64| PartRow { name, now: money(now), proposed: money(then), total: false };
-    vec![
+    let mut rows = vec![
         row("Node prices", now.nodes, then.nodes),
         row("Risk of breaking objectives", now.risk, then.risk),
         row("Moves and node changes", now.change, then.change),
         row("Pods without a node", now.unplaced, then.unplaced),
         PartRow { total: true, ..row("In all", now.total(), then.total()) },
-    ]
+    ];
+    align_points(rows.iter_mut().map(|row| &mut row.now));
+    align_points(rows.iter_mut().map(|row| &mut row.proposed));
+    rows
 }
 
 fn binding(document: &PlanDocument) -> Vec<BindingRow> {
@@ -157,5 +161,7 @@ fn binding(document: &PlanDocument) -> Vec<BindingRow> {
             chart: bar(&[part], 10, &prose::binding(binding)),
         }
     };
-    document.binding.iter().take(SHOWN).map(row).collect()
+    let mut rows: Vec<BindingRow> = document.binding.iter().take(SHOWN).map(row).collect();
+    align_points(rows.iter_mut().map(|row| &mut row.saves));
+    rows
 }
