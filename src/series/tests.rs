@@ -279,6 +279,31 @@ fn a_stray_sample_is_refused_by_name_before_anything_is_allocated() {
 }
 
 #[test]
+fn a_year_without_a_sample_is_refused_with_the_samples_beside_it() {
+    let far = |seconds: i64| Export::default().with("memory", &in_pod(POD), &[(0, 1.0), (60, 2.0), (seconds, 3.0)]);
+    let years = 86_400 * 400;
+    let error = align(&far(years).0, &mapping(), None, &AlignSettings::with_step(MINUTE)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no sample in 399 days, between 2026-09-21T00:01:00Z (memory{namespace=\"shop\", pod=\"web-7c97f57c88-flcxj\"}) and \
+         2027-10-26T00:00:00Z (memory{namespace=\"shop\", pod=\"web-7c97f57c88-flcxj\"})"
+    );
+    assert!(error.hint().is_some());
+    assert!(align(&far(86_400 * 360).0, &mapping(), None, &AlignSettings::with_step(MINUTE)).is_ok());
+    assert!(
+        align(&far(years).0, &mapping(), None, &AlignSettings::with_step(1440 * MINUTE)).is_ok(),
+        "few steps of it"
+    );
+}
+
+#[test]
+fn a_message_shows_the_beginning_of_a_name_only() {
+    let samples = Export::default().with(&"x".repeat(50_000), &in_pod(POD), &[(0, 1.0)]).0;
+    let error = align(&samples, &mapping(), None, &AlignSettings::with_step(MINUTE)).unwrap_err().to_string();
+    assert_eq!(error, format!("no metric has a known meaning; found {}…", "x".repeat(80)));
+}
+
+#[test]
 fn extreme_times_and_steps_are_no_panic() {
     for times in [[i64::MIN, i64::MAX], [i64::MAX, i64::MAX], [i64::MIN, i64::MIN]] {
         for step_ms in [i64::MIN, 0, 1, MINUTE, i64::MAX] {
