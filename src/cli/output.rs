@@ -18,10 +18,15 @@ pub(super) fn print(data: &str) -> Result<(), Failure> {
     write().map_err(|source| Failure::Write { what: "standard output".into(), source })
 }
 
+/// Characters of a message: it may quote a name as long as its file.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// Writes a message to standard error.
 pub(super) fn message(text: &str) {
+    let end = text.char_indices().nth(LONGEST_MESSAGE).map_or(text.len(), |(end, _)| end);
+    let cut = if end < text.len() { "…" } else { "" };
     // A message that nobody can read is no reason to fail.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}{cut}", &text[..end]);
 }
 
 /// Asks, before any work is done, that there is a place for a file.

@@ -100,16 +100,17 @@ impl Models {
             })
             .collect();
         let mut rows: Vec<Row> = ordered.iter().take(ROWS).map(|o| row(o)).collect();
-        for column in [
-            |row: &mut Row| &mut row.runtime,
-            |row: &mut Row| &mut row.scheduling,
-            |row: &mut Row| &mut row.balancing,
-            |row: &mut Row| &mut row.jain,
-            |row: &mut Row| &mut row.scaling,
-            |row: &mut Row| &mut row.under,
-            |row: &mut Row| &mut row.over,
-            |row: &mut Row| &mut row.instability,
-        ] {
+        let columns: [fn(&mut Row) -> &mut String; 8] = [
+            |row| &mut row.runtime,
+            |row| &mut row.scheduling,
+            |row| &mut row.balancing,
+            |row| &mut row.jain,
+            |row| &mut row.scaling,
+            |row| &mut row.under,
+            |row| &mut row.over,
+            |row| &mut row.instability,
+        ];
+        for column in columns {
             align_points(rows.iter_mut().map(column));
         }
         Self { definitions: DEFINITIONS.into(), drawn: ordered.iter().take(DRAWN).map(|o| drawn(o)).collect(), rows }

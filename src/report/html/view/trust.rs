@@ -55,12 +55,9 @@ impl ForecastTrust {
             key(b).total_cmp(&key(a))
         });
         let mut rows: Vec<Row> = ordered.iter().take(ROWS).map(|f| row(f, level)).collect();
-        for column in [
-            |row: &mut Row| &mut row.error,
-            |row: &mut Row| &mut row.naive,
-            |row: &mut Row| &mut row.ratio,
-            |row: &mut Row| &mut row.covered,
-        ] {
+        let columns: [fn(&mut Row) -> &mut String; 4] =
+            [|row| &mut row.error, |row| &mut row.naive, |row| &mut row.ratio, |row| &mut row.covered];
+        for column in columns {
             align_points(rows.iter_mut().map(column));
         }
         Self {
