@@ -24,8 +24,8 @@ lint: setup deny      ## formatting, clippy, dependencies, and the core without 
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo check --no-default-features --lib
 
-deny:                 ## licences, sources and duplicates of dependencies; cargo-deny is built once, beside the compiled dependencies
-	@[ -x $(DENY) ] || cargo install --quiet --locked cargo-deny@0.20.2 --root $(TOOLS)
+deny:                 ## licences, sources and duplicates of dependencies
+	@.ci/setup deny
 	$(DENY) check --hide-inclusion-graph licenses sources bans
 
 bench: setup          ## criterion benches, quality beside time

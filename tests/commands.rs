@@ -57,6 +57,28 @@ fn a_truncated_dump_is_an_error_with_its_line_and_column_and_writes_nothing() {
 }
 
 #[test]
+fn a_place_that_cannot_be_written_is_the_users_mistake_and_said_before_any_work() {
+    let folder = folder();
+    fs::write(folder.path().join("file"), "").unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    for (arguments, reason) in [
+        (
+            "plan --cluster nowhere.json --html nowhere/r.html",
+            "nowhere/r.html: can't be written: there is no folder nowhere",
+        ),
+        ("plan --cluster nowhere.json --json file/p.json", "file/p.json: can't be written: there is no folder file"),
+        ("plan --cluster nowhere.json --html folder", "folder: can't be written: it is a folder"),
+        ("sample --out file/in", "file/in: can't be written: Not a directory"),
+        ("man --out file", "file: can't be written: File exists"),
+    ] {
+        let output = plimsoll(&folder).args(arguments.split(' ')).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {message}");
+        assert!(message.starts_with(&format!("error: {reason}")), "{arguments}: {message}");
+    }
+}
+
+#[test]
 fn a_bad_quantity_names_the_object_and_the_field() {
     let folder = folder();
     let pod = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","namespace":"shop"},"spec":{"containers":[{"name":"c","resources":{"requests":{"cpu":"lots"}}}]}}"#;

@@ -193,6 +193,59 @@ fn what_is_bought_from_nothing_is_mostly_proven_to_be_the_optimum() {
     assert!(reached >= 97 && proven >= 90, "{reached} reached, {proven} proven");
 }
 
+#[test]
+fn a_stateful_set_keeps_what_stands_below_a_pod_that_must_stay() {
+    use plimsoll::domain::plan::PlacementState;
+    let offer = SmallOffer { cores: 4, gib: 16, price: 1.0, spot: false, quota: None };
+    let set = SmallWorkload {
+        quarter_cores: 4,
+        gib: 1,
+        pods: vec![Some(0), Some(0), Some(1)],
+        menu: vec![(3, 0.0), (1, 0.0)],
+        exclusive: false,
+        no_spot: false,
+        rather_no_spot: None,
+        rather_apart: None,
+        gang: None,
+        volume: false,
+    };
+    let case = Case {
+        nodes: vec![0, 0],
+        offers: vec![offer],
+        workloads: vec![set],
+        moves: 3,
+        drains: 2,
+        quota: None,
+        preference: 0.0,
+    };
+    let planned = |pinned: Option<usize>| {
+        let (mut snapshot, mut menus) = (snapshot(&case), menus(&case));
+        let ids = (snapshot.pods.iter_mut().map(|pod| &mut pod.workload))
+            .chain(snapshot.workloads.iter_mut().map(|workload| &mut workload.id))
+            .chain(menus.iter_mut().map(|menu| &mut menu.workload));
+        for id in ids {
+            id.kind = "StatefulSet".to_owned();
+        }
+        if let Some(pinned) = pinned {
+            snapshot.pods[pinned].do_not_evict = true;
+        }
+        let (stop, catalog, policy) = (StopRule::default(), catalog(&case), policy(&case));
+        optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &StoppedClock, &mut |_| ())
+            .expect("prices are sound")
+    };
+    let free = planned(None);
+    assert!(free.certificate.feasible, "{:?}", free.certificate.violations);
+    assert_eq!((free.workloads[0].replicas, free.removals.len()), (1, 2));
+    assert!(free.removals.iter().all(|removal| removal.pod != "w0-0"), "{:?}", free.removals);
+    let held = planned(Some(2));
+    assert!(held.certificate.feasible, "{:?}", held.certificate.violations);
+    assert_eq!((held.workloads[0].replicas, held.removals.len()), (3, 0));
+    assert!(held.placements.iter().any(|p| p.pod == "w0-2" && p.state == PlacementState::Stay));
+    let lowest = planned(Some(0));
+    assert!(lowest.certificate.feasible, "{:?}", lowest.certificate.violations);
+    assert!(lowest.removals.iter().all(|removal| removal.pod != "w0-0"), "{:?}", lowest.removals);
+}
+
 /// Plans a real dump with the built-in policy and a catalog of its own shapes.
 fn plan_of_dump(name: &str) -> Option<Plan> {
     use plimsoll::ingest::{Source, catalog, kubernetes};

@@ -6,7 +6,6 @@ use ndarray::Array2;
 use plimsoll::domain::forecast::Trust;
 use plimsoll::domain::quantity::parse_amount;
 use plimsoll::domain::resources::{CPU, MEMORY};
-use plimsoll::domain::rules::LabelSelector;
 use plimsoll::domain::series::{RowQuality, SeriesRow};
 use plimsoll::domain::snapshot::{PodTemplate, Workload};
 use plimsoll::domain::{Axis, Forecast, Location, Policy, Resources, Series, Signal, Snapshot, Subject, WorkloadId};
@@ -90,14 +89,11 @@ fn cases() -> Vec<(Policy, Case)> {
 fn workload(case: &CaseWorkload, template: usize) -> Workload {
     let kind = case.workload.kind.as_str();
     Workload {
-        id: case.workload.clone(),
-        replicas: case.replicas,
         labels: case.labels.clone(),
-        selector: LabelSelector::default(),
-        template: Some(template),
         scalable: matches!(kind, "Deployment" | "StatefulSet"),
         daemon: kind == "DaemonSet",
         batch: kind == "Job",
+        ..Workload::plain(case.workload.clone(), template, case.replicas)
     }
 }
 

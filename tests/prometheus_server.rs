@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use plimsoll::domain::Samples;
 use plimsoll::ingest::prometheus::{Endpoint, PrometheusError, Retry, query_range};
 
 /// Reads a request and returns its head and body.
-fn request(stream: &TcpStream) -> Option<(String, String)> {
+fn request(stream: impl Read) -> Option<(String, String)> {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -44,6 +44,35 @@ fn serve(answer: impl Fn(usize, &str, &str) -> String + Send + 'static) -> Strin
         }
     });
     address
+}
+
+/// The same over TLS, with a certificate of the authority that is returned first.
+fn serve_tls(folder: &Path, answer: impl Fn(usize, &str, &str) -> String + Send + 'static) -> (Vec<u8>, String) {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let (authority, _) = certificates(folder);
+    let certificate = CertificateDer::from_pem_file(folder.join("server.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            if let Some((head, body)) = request(&mut stream) {
+                let _ = stream.write_all(answer(number, &head, &body).as_bytes());
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        }
+    });
+    (authority, address)
 }
 
 fn http(status: &str, headers: &str, body: &str) -> String {
@@ -89,6 +118,36 @@ fn too_many_requests_and_failures_are_repeated_until_they_pass() {
     assert_eq!((samples.timestamps_ms, samples.values), (vec![0, 30_000], vec![1.0, 0.25]));
     assert_eq!(samples.notes, ["Prometheus warns: slow store", "samples without a value (NaN) left out: 1"]);
     assert_eq!(seen, [(0, 1), (1, 1)]);
+}
+
+#[test]
+fn a_bearer_token_goes_over_tls_to_a_server_that_is_known_and_to_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = Arc::new(AtomicU64::new(0));
+    let heard = Arc::clone(&asked);
+    let (authority, url) = serve_tls(folder.path(), move |_, head, _| {
+        heard.fetch_add(1, Ordering::SeqCst);
+        if head.to_ascii_lowercase().contains("authorization: bearer secret\r\n") {
+            matrix("[0,\"1\"]")
+        } else {
+            http("401 Unauthorized", "", "who are you?")
+        }
+    });
+    let bearer = Some("secret".to_owned());
+    let known = Endpoint { bearer, ca_pem: Some(authority), ..impatient(url.clone()) };
+    assert_eq!(ask(&known).unwrap().values, [1.0]);
+    let refused = ask(&Endpoint { bearer: None, ..known.clone() }).unwrap_err().to_string();
+    assert_eq!(refused, format!("{url} answered 401 to \"up\" (attempt 1): who are you?"));
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (stranger, _) = certificates(elsewhere.path());
+    let before = asked.load(Ordering::SeqCst);
+    for ca_pem in [None, Some(stranger)] {
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        let error = ask(&Endpoint { ca_pem, retry, ..known.clone() }).unwrap_err().to_string();
+        assert!(error.contains("certificate"), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), before, "nothing was sent before the certificate was known to be good");
 }
 
 #[test]

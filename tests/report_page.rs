@@ -164,16 +164,19 @@ fn a_terminal_without_unicode_gets_ascii() {
 #[test]
 fn a_workload_is_explained() {
     let document = PlanDocument::from_run(&fixture::shop());
-    insta::assert_snapshot!(explain(&document, Some("shop/checkout")).expect("a workload"), @r#"
+    insta::assert_snapshot!(explain(&document, Some("shop/checkout"), 100).expect("a workload"), @r#"
     shop/checkout (Deployment)
       replicas  6 → 5
       cpu       1 → 700m a pod
       memory    1Gi → 896Mi a pod
       risk      0.01 % → 0.4 % of breaking the objective within 3 h (target web)
       why       14:05 UTC peak 96 req/s keeps p95 latency at 184 ms (limit 250 ms), 71 % busy
-      forecast  CPU in use: peak over 3 h p50 1.86 cores, p75 1.97 cores, p90 2.09 cores, p95 2.18 cores, p99 2.37 cores; 37 % less error than naive over 24 backtests
-      forecast  memory in use: peak over 3 h p50 3.53 GiB, p75 3.74 GiB, p90 3.98 GiB, p95 4.16 GiB, p99 4.5 GiB; 37 % less error than naive over 24 backtests
-      forecast  requests a second: peak over 3 h p50 78.3 req/s, p75 82.9 req/s, p90 88.3 req/s, p95 92.2 req/s, p99 99.8 req/s; 37 % less error than naive over 24 backtests
+      forecast  CPU in use: peak over 3 h p50 1.86 cores, p90 2.09 cores, p95 2.18 cores, p99 2.37
+                cores; 37 % less error than naive over 24 backtests
+      forecast  memory in use: peak over 3 h p50 3.53 GiB, p90 3.98 GiB, p95 4.16 GiB, p99 4.5 GiB; 37 %
+                less error than naive over 24 backtests
+      forecast  requests a second: peak over 3 h p50 78.3 req/s, p90 88.3 req/s, p95 92.2 req/s, p99
+                99.8 req/s; 37 % less error than naive over 24 backtests
       runs on   new-c5.xlarge-r1a-1 in r1a: 1 pod
       runs on   node-09 in r1a: 1 pod
       runs on   node-12 in r1a: 1 pod
@@ -184,16 +187,18 @@ fn a_workload_is_explained() {
       changes   wave 3: move shop/checkout-0 from node-03 to node-07
       held by   targets.web.maxSpotShare: one spot node more would save 0.11 an hour
     "#);
-    let of_pod = explain(&document, Some("checkout-0")).expect("a pod stands for its workload");
+    let of_pod = explain(&document, Some("checkout-0"), 100).expect("a pod stands for its workload");
     assert!(of_pod.starts_with("shop/checkout (Deployment)\n"));
 }
 
 #[test]
 fn the_plan_is_explained() {
     let document = PlanDocument::from_run(&fixture::shop());
-    insta::assert_snapshot!(explain(&document, None).expect("the plan"), @r#"
+    insta::assert_snapshot!(explain(&document, None, 100).expect("the plan"), @r#"
     9 nodes do the work of 12 and save 0.889 an hour (31 %); 2 pods fit nowhere.
-    No plan under this policy can cost less than 1.99 an hour; this one costs 2.01, within 0.8 % of the best possible. An independent check found every hard rule kept for every placed pod. The search stopped at the gap that was asked for.
+    No plan under this policy can cost less than 1.99 an hour; this one costs 2.01, within 0.8 % of the
+    best possible. An independent check found every hard rule kept for every placed pod. The search
+    stopped at the gap that was asked for.
 
     cost an hour                           now      proposed
     nodes                                 2.88          1.99
@@ -213,24 +218,28 @@ fn the_plan_is_explained() {
       - preferred pod affinity (3 pods)
 
     Pods that fit nowhere:
-      - shop/Deployment/too-big ×2: 0/12 nodes are available: 12 Insufficient cpu. No offer has 96 cores.
+      - shop/Deployment/too-big ×2: 0/12 nodes are available: 12 Insufficient cpu. No offer has 96
+        cores.
 
     What keeps them out:
-      - Together quota/m5.xlarge/r1a/on-demand and targets.web.zoneLoss leave pods without a node; without any one of them the others leave a way.
+      - Together quota/m5.xlarge/r1a/on-demand and targets.web.zoneLoss leave pods without a node;
+        without any one of them the others leave a way.
       - To let all in, loosen at least quota/m5.xlarge/r1a/on-demand by 2 (node).
 
     Held back for a later plan:
-      - scale shop/mailer from 2 to 1; first give mailer-1 the lowest deletion cost, by targets.web.behavior.scaleDown
+      - scale shop/mailer from 2 to 1; first give mailer-1 the lowest deletion cost, by
+        targets.web.behavior.scaleDown
 
     4 waves, 4 moves (budget 10), 1 change held back by limits.
-    Forecasts of 25 series: 22 % less error than naive (median over backtests), p95 held 94 % of the time.
+    Forecasts of 25 series: 22 % less error than naive (median over backtests), p95 held 94 % of the
+    time.
     "#);
 }
 
 #[test]
 fn an_unknown_workload_gets_near_names() {
     let document = PlanDocument::from_run(&fixture::shop());
-    let error = explain(&document, Some("shop/chekout")).expect_err("no such workload");
+    let error = explain(&document, Some("shop/chekout"), 100).expect_err("no such workload");
     assert_eq!(error.to_string(), "the plan has no workload \"shop/chekout\"; did you mean shop/checkout?");
 }
 

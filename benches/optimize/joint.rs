@@ -172,16 +172,7 @@ fn id(index: usize) -> WorkloadId {
 }
 
 fn workload(index: usize, service: &Service) -> Workload {
-    Workload {
-        id: id(index),
-        replicas: service.replicas,
-        labels: BTreeMap::new(),
-        selector: selector(index),
-        template: Some(index),
-        scalable: true,
-        daemon: false,
-        batch: false,
-    }
+    Workload { selector: selector(index), ..Workload::plain(id(index), index, service.replicas) }
 }
 
 fn menu(index: usize, service: &Service) -> Menu {
@@ -256,22 +247,7 @@ fn settle(snapshot: &mut Snapshot, services: &[Service], offers: &[NodeOffer], z
 }
 
 fn pod(service: usize, number: usize, node: &str) -> Pod {
-    Pod {
-        namespace: NAMESPACE.to_owned(),
-        name: format!("service-{service}-{number}"),
-        uid: String::new(),
-        workload: id(service),
-        template: service,
-        node: Some(node.to_owned()),
-        ready: true,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
-        created_ms: None,
-        scheduled_ms: None,
-        ready_ms: None,
-        scheduler_message: None,
-    }
+    Pod::plain(id(service), &format!("service-{service}-{number}"), service, Some(node))
 }
 
 /// A quarter of a service's replicas may be evicted, 15 % of all; nodes come and go free of charge.

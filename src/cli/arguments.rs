@@ -54,7 +54,7 @@ pub(super) struct SourceArguments {
     #[arg(long, conflicts_with = "cluster")]
     pub(super) live: bool,
     /// Context of the kubeconfig
-    #[arg(long, value_name = "NAME", requires = "live")]
+    #[arg(long, value_name = "NAME", requires = "live", conflicts_with = "cluster")]
     pub(super) context: Option<String>,
     /// Exported metrics: Parquet, CSV, OpenMetrics or Prometheus text; repeatable
     #[arg(long, value_name = "FILE")]

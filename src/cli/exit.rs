@@ -39,6 +39,21 @@ pub(super) enum Failure {
     },
 }
 
+impl Failure {
+    /// A file or folder could not be written: the user's mistake where the place they named allows none.
+    pub(super) fn write(what: String, source: io::Error) -> Self {
+        use io::ErrorKind::{
+            AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+        };
+        match source.kind() {
+            AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem => {
+                InputError::whole(what, format!("can't be written: {source}")).into()
+            }
+            _ => Self::Write { what, source },
+        }
+    }
+}
+
 impl From<InputError> for Failure {
     fn from(error: InputError) -> Self {
         Self::Input(vec![error])

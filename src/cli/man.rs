@@ -12,7 +12,7 @@ pub(super) fn run(arguments: &ManArguments) -> Result<Done, Failure> {
         output::print(&String::from_utf8_lossy(&page(&command)?))?;
         return Ok(Done::Fine);
     };
-    std::fs::create_dir_all(folder).map_err(|source| Failure::Write { what: folder.display().to_string(), source })?;
+    output::make_folder(folder)?;
     let pages = command.get_subcommands().map(|sub| (format!("plimsoll-{}.1", sub.get_name()), sub));
     for (name, sub) in std::iter::once(("plimsoll.1".to_owned(), &command)).chain(pages) {
         output::write_file(&folder.join(name), &page(sub)?)?;

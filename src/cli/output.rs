@@ -20,10 +20,37 @@ pub(super) fn print(data: &str) -> Result<(), Failure> {
     write().map_err(|source| Failure::Write { what: "standard output".into(), source })
 }
 
+/// Characters of a message: it may quote a name as long as its file.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// Writes a message to standard error.
 pub(super) fn message(text: &str) {
+    let end = text.char_indices().nth(LONGEST_MESSAGE).map_or(text.len(), |(end, _)| end);
+    let cut = if end < text.len() { "…" } else { "" };
     // A message that nobody can read is no reason to fail.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}{cut}", &text[..end]);
+}
+
+/// Asks, before any work is done, that there is a place for a file.
+pub(super) fn expect_place_for(path: &Path) -> Result<(), InputError> {
+    let folder = folder_of(path);
+    let wrong = |problem: String| InputError::whole(path.display().to_string(), format!("can't be written: {problem}"));
+    if !folder.is_dir() {
+        return Err(wrong(format!("there is no folder {}", folder.display())).hint("make it, or name another file"));
+    }
+    if path.is_dir() {
+        return Err(wrong("it is a folder".to_owned()).hint("name a file in it"));
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder, and those it is in, where it is missing.
+pub(super) fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|source| Failure::write(folder.display().to_string(), source))
 }
 
 /// Writes a file whole or not at all: beside it first, then renamed over it.
@@ -46,12 +73,8 @@ impl<'a> Sink<'a> {
     }
 
     fn file(path: &'a Path) -> Result<Self, Failure> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            let problem = format!("can't be written: there is no folder {}", folder.display());
-            return Err(InputError::whole(path.display().to_string(), problem).into());
-        }
-        let file = tempfile::Builder::new().prefix(".plimsoll-").tempfile_in(folder);
+        expect_place_for(path)?;
+        let file = tempfile::Builder::new().prefix(".plimsoll-").tempfile_in(folder_of(path));
         Ok(Self::File { path, file: file.map_err(|source| failed(path, source))? })
     }
 
@@ -88,7 +111,7 @@ fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
 }
 
 fn failed(path: &Path, source: io::Error) -> Failure {
-    Failure::Write { what: path.display().to_string(), source }
+    Failure::write(path.display().to_string(), source)
 }
 
 /// Columns of the terminal, or 100 where standard output is none.

@@ -13,6 +13,9 @@ use super::{inputs, output};
 pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
     let PlanArguments { sources, catalog, stop, output: format, html, json, now } = arguments;
     let clock = SinceStart::now();
+    for path in [&html, &json].into_iter().flatten() {
+        output::expect_place_for(path)?;
+    }
     let bars = Bars::new();
     let now_ms = inputs::now_ms(now);
     let mut loaded = inputs::load(&sources, now_ms, &bars)?;

@@ -6,7 +6,7 @@ use super::output;
 
 pub(super) fn run(arguments: &SampleArguments) -> Result<Done, Failure> {
     let SampleArguments { out, seed } = arguments;
-    std::fs::create_dir_all(out).map_err(|source| Failure::Write { what: out.display().to_string(), source })?;
+    output::make_folder(out)?;
     for (name, bytes) in crate::sample::files(*seed).map_err(|e| Failure::Internal(e.to_string()))? {
         let path = out.join(name);
         output::write_file(&path, &bytes)?;

@@ -31,10 +31,10 @@ pub enum ClusterError {
     #[error("failed to read the kubeconfig: {0}")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
     /// The client can't be built.
-    #[error("failed to connect: {0}")]
+    #[error("failed to connect: {}", said(.0))]
     Client(#[source] Box<kube::Error>),
     /// One kind can't be listed; a plan on part of a cluster would be wrong, so nothing is returned.
-    #[error("failed to list {kind}: {source}")]
+    #[error("failed to list {kind}: {}", said(.source))]
     List {
         /// The kind.
         kind: String,
@@ -47,6 +47,19 @@ pub enum ClusterError {
     /// No runtime for the requests.
     #[error("failed to start: {0}")]
     Runtime(#[from] std::io::Error),
+}
+
+/// An API server's own words where it answered, else the error with its causes: `client error (Connect)` alone does not
+/// say that it was the certificate.
+fn said(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return format!("{} ({} {})", status.message, status.code, status.reason);
+    }
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| match cause.to_string() {
+        cause if text.ends_with(&cause) => text,
+        cause => format!("{text}: {cause}"),
+    })
 }
 
 /// Lists what a plan needs of the cluster that the kubeconfig's context (the current one if `None`) names.
@@ -196,6 +209,6 @@ mod tests {
         let (server, url) = serve(Some("/pods"));
         let error = listed(&url).unwrap_err();
         server.join().unwrap();
-        assert!(error.to_string().starts_with("failed to list pods: "), "{error}");
+        assert_eq!(error.to_string(), "failed to list pods: pods is forbidden (403 Forbidden)");
     }
 }

@@ -1,12 +1,13 @@
 //! What is wrong with something the user gave, said so that they can mend it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
 
 /// The user's input is wrong: which file, where in it, what was found, what to do. Exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{file}{location}: {problem}")]
+#[error("{file}{}: {}", shorten(&.location.to_string()), shorten(.problem))]
 pub struct InputError {
     /// The file (or `standard input`, or an address) as the user named it.
     pub file: String,
@@ -54,6 +55,16 @@ impl fmt::Display for Location {
     }
 }
 
+/// Characters of one part of a message: what was found may be a line as long as its file.
+const LONGEST_PART: usize = 600;
+
+fn shorten(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_PART) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 impl InputError {
     /// An error about the whole of an input.
     pub fn whole(file: impl Into<String>, problem: impl Into<String>) -> Self {
@@ -70,5 +81,18 @@ impl InputError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_short_however_long_what_was_found_is() {
+        let error = InputError::at("dump.json", Location::Line(3), format!("found {}", "x".repeat(50_000)));
+        assert_eq!(error.to_string(), format!("dump.json:3: found {}…", "x".repeat(LONGEST_PART - 6)));
+        let object = Location::Object { object: format!("Pod {}", "é".repeat(50_000)), field: "spec".to_owned() };
+        assert!(InputError::at("dump.json", object, "is missing").to_string().ends_with("é…: is missing"));
     }
 }

@@ -79,6 +79,14 @@ pub enum Basis {
         /// Busy share of a replica then, 0..1.
         utilisation: f64,
     },
+    /// As few replicas as may be: one less, and a pod would go that must not be evicted.
+    #[serde(rename_all = "camelCase")]
+    Held {
+        /// That pod; of a `StatefulSet` the highest ordinal that must stay.
+        pod: String,
+        /// Whether pods go by their ordinal, so that those below are kept with it.
+        by_ordinal: bool,
+    },
     /// At a bound the policy sets.
     #[serde(rename_all = "camelCase")]
     Bound {

@@ -61,6 +61,29 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// A policy of these targets that limits no change, knows no event and reads no metric.
+    #[must_use]
+    pub fn unlimited(name: &str, targets: Vec<Target>, costs: Costs) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: name.to_owned(),
+            mode: Mode::Recommend,
+            targets,
+            disruption: DisruptionLimits {
+                max_moves: Amount::Percent(100),
+                max_drains: Amount::Percent(100),
+                max_waves: 10,
+                remove_nodes: true,
+                add_nodes: true,
+            },
+            costs,
+            planning: Planning::default(),
+            metrics: MetricMapping::default(),
+            events: Vec::new(),
+            places: BTreeMap::new(),
+        }
+    }
+
     /// The target for a workload with these properties: the first that selects it.
     #[must_use]
     pub fn target_for(&self, workload: &super::snapshot::Workload) -> Option<&Target> {
@@ -126,6 +149,30 @@ pub struct Target {
     pub zone_loss: Option<Amount>,
     /// Replicas that may be moved at once, beside the disruption budgets.
     pub max_unavailable: Option<Amount>,
+}
+
+impl Target {
+    /// A target for every workload that lets it scale from 1 to 20 replicas and resize, at a risk of 5 %.
+    #[must_use]
+    pub fn free(name: &str, objective: Objective) -> Self {
+        Self {
+            name: name.to_owned(),
+            selects: WorkloadSelector::default(),
+            min_replicas: 1,
+            max_replicas: 20,
+            scale_replicas: true,
+            resize_requests: true,
+            min_requests: Resources::default(),
+            max_requests: Resources::default(),
+            objective,
+            max_risk: 0.05,
+            behavior: Behavior::default(),
+            spread: None,
+            max_spot_share: None,
+            zone_loss: None,
+            max_unavailable: None,
+        }
+    }
 }
 
 /// Which workloads a target is for; empty lists and selectors do not restrict.

@@ -29,6 +29,42 @@ impl WorkloadId {
         let ordinal = pod.strip_prefix(self.name.as_str())?.strip_prefix('-')?;
         if self.kind == "StatefulSet" { ordinal.parse().ok() } else { None }
     }
+
+    /// What keeps the workload from shrinking, of all its pods, each with whether it must stay; `None` where none must.
+    ///
+    /// Of a `StatefulSet` the highest ordinals go first, so each pod below one that must stay is kept by it. Where pods
+    /// are missing, the lowest ordinal that fits the `declared` replicas is taken for the first, which may keep one too
+    /// many and never one too few.
+    #[must_use]
+    pub fn held<'a>(&self, declared: u32, pods: impl IntoIterator<Item = (&'a str, bool)>) -> Option<Held<'a>> {
+        let (mut staying, mut held_by) = (0_u32, None);
+        let (mut lowest, mut highest) = (u32::MAX, 0);
+        for (pod, stays) in pods {
+            let ordinal = self.pod_ordinal(pod);
+            if let Some(ordinal) = ordinal {
+                (lowest, highest) = (lowest.min(ordinal), highest.max(ordinal));
+            }
+            staying += u32::from(stays);
+            if stays && held_by.is_none_or(|(last, _)| ordinal > last) {
+                held_by = Some((ordinal, pod));
+            }
+        }
+        let (ordinal, pod) = held_by?;
+        let first = lowest.min(highest.saturating_add(1).saturating_sub(declared));
+        let up_to = ordinal.map_or(0, |ordinal| (ordinal - first).saturating_add(1));
+        Some(Held { fewest: staying.max(up_to), pod, by_ordinal: ordinal.is_some() })
+    }
+}
+
+/// What keeps a workload from shrinking below some number of replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held<'a> {
+    /// Fewest replicas at which no pod goes that must stay.
+    pub fewest: u32,
+    /// A pod that must stay: of a `StatefulSet` that of the highest ordinal.
+    pub pod: &'a str,
+    /// Whether pods go by their ordinal.
+    pub by_ordinal: bool,
 }
 
 impl fmt::Display for WorkloadId {
@@ -220,6 +256,27 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// A pod of the workload that nothing is special about; ready if it has a node.
+    #[must_use]
+    pub fn plain(workload: WorkloadId, name: &str, template: usize, node: Option<&str>) -> Self {
+        Self {
+            namespace: workload.namespace.clone(),
+            name: name.to_owned(),
+            uid: String::new(),
+            workload,
+            template,
+            node: node.map(str::to_owned),
+            ready: node.is_some(),
+            deleting: false,
+            do_not_evict: false,
+            deletion_cost: 0,
+            created_ms: None,
+            scheduled_ms: None,
+            ready_ms: None,
+            scheduler_message: None,
+        }
+    }
+
     /// `namespace/name`.
     #[must_use]
     pub fn full_name(&self) -> String {
@@ -246,6 +303,23 @@ pub struct Workload {
     pub daemon: bool,
     /// Pods run to completion (Job).
     pub batch: bool,
+}
+
+impl Workload {
+    /// A workload that may be scaled, with pods of one template, an empty selector and no labels.
+    #[must_use]
+    pub fn plain(id: WorkloadId, template: usize, replicas: u32) -> Self {
+        Self {
+            id,
+            replicas,
+            labels: Labels::new(),
+            selector: LabelSelector::default(),
+            template: Some(template),
+            scalable: true,
+            daemon: false,
+            batch: false,
+        }
+    }
 }
 
 /// A service.
@@ -340,5 +414,24 @@ mod tests {
         assert_eq!([id.pod_ordinal("db-0"), id.pod_ordinal("db-0-x"), id.pod_ordinal("other-1")], [None; 3]);
         id.kind = "ReplicaSet".into();
         assert_eq!(id.pod_ordinal("db-0-12"), None);
+    }
+
+    #[test]
+    fn a_stateful_set_keeps_every_pod_below_one_that_must_stay() {
+        let db = |kind: &str| WorkloadId { namespace: "shop".into(), kind: kind.into(), name: "db".into() };
+        let fewest = |kind: &str, declared: u32, pods: &[(&str, bool)]| {
+            db(kind).held(declared, pods.iter().copied()).map(|held| (held.fewest, held.pod.to_owned()))
+        };
+        let held = |fewest: u32, pod: &str| Some((fewest, pod.to_owned()));
+        let set = "StatefulSet";
+        assert_eq!(fewest(set, 3, &[("db-0", false), ("db-1", false), ("db-2", false)]), None);
+        assert_eq!(fewest(set, 3, &[("db-0", true), ("db-1", false), ("db-2", false)]), held(1, "db-0"));
+        assert_eq!(fewest(set, 3, &[("db-0", true), ("db-1", true), ("db-2", false)]), held(2, "db-1"));
+        assert_eq!(fewest(set, 3, &[("db-0", false), ("db-1", false), ("db-2", true)]), held(3, "db-2"));
+        assert_eq!(fewest(set, 12, &[("db-9", false), ("db-10", true), ("db-11", false)]), held(11, "db-10"));
+        assert_eq!(fewest(set, 3, &[("db-2", true)]), held(3, "db-2"), "two are yet to come");
+        assert_eq!(fewest(set, 3, &[("db-5", true), ("db-6", false), ("db-7", false)]), held(1, "db-5"));
+        assert_eq!(fewest(set, 1, &[("db-0", false), ("db-1", false), ("db-2", true)]), held(3, "db-2"));
+        assert_eq!(fewest("Deployment", 3, &[("db-0", false), ("db-1", true), ("db-2", true)]), held(2, "db-1"));
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn improve(
     let (mut idle, mut cost) = (0, occupancy.cost().total());
     for _ in 0..most_rounds {
         let span = occupancy.nodes.len() + occupancy.instance.groups.len();
-        if out_of_time() || idle > span {
+        if out_of_time() || span == 0 || idle > span {
             return false;
         }
         let turn = rotation.visit(span);

@@ -162,7 +162,7 @@ impl<'a> Instance<'a> {
             pods.push(PodFacts { standing, group, template: pod.template, node, demand });
         }
         for group in &mut groups {
-            choose_options(group, snapshot, &resources);
+            choose_options(group, snapshot, &pods, &resources);
         }
         let mut sites = sites(snapshot, catalog, policy, &resources);
         let shapes = Shapes::new(snapshot, policy, &mut sites);
@@ -306,7 +306,7 @@ fn groups_of<'a>(
 }
 
 /// Fills in what the group may choose among: its menu, or what it declares.
-fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, resources: &[&str]) {
+fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, pods: &[PodFacts], resources: &[&str]) {
     let existing = group.pods.len() as u32;
     let newest = group.pods.iter().copied().max_by_key(|p| (snapshot.pods[*p].created_ms, *p));
     group.template = group.template.or_else(|| newest.map(|p| snapshot.pods[p].template));
@@ -314,11 +314,14 @@ fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, resources: &[&str]
     let declared = group.workload.map_or(existing, |w| w.replicas);
     // Jobs and bare pods are not made again, and fixed pods are not taken away.
     let keeps_pods = batch || group.workload.is_none() || group.id.kind == "Pod" || group.template.is_none();
-    let declared = if keeps_pods { existing } else { declared.max(group.fixed) };
+    let stays = |p: usize| matches!(pods[p].standing, Standing::Fixed | Standing::Elsewhere);
+    let standing = group.pods.iter().map(|&p| (snapshot.pods[p].name.as_str(), stays(p)));
+    let fewest = group.id.held(declared, standing).map_or(0, |held| held.fewest);
+    let declared = if keeps_pods { existing } else { declared.max(fewest) };
     let own_size = group.template.and_then(|t| snapshot.templates.get(t)).map(|t| &t.requests);
     if let Some(menu) = group.menu.filter(|_| !keeps_pods) {
         let may_choose = |entry: &MenuEntry| {
-            entry.replicas >= group.fixed
+            entry.replicas >= fewest
                 && group.target.is_none_or(|target| within(target, entry, declared, own_size.map(asked)))
         };
         for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| may_choose(e)) {

@@ -9,6 +9,7 @@
 use plimsoll_domain as domain;
 use plimsoll_ingest as ingest;
 
+mod columns;
 pub mod document;
 mod format;
 pub mod html;

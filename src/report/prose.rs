@@ -33,6 +33,10 @@ pub fn why(basis: &Basis, reference_ms: i64) -> String {
                 percent(*utilisation)
             )
         }
+        Basis::Held { pod, by_ordinal } => {
+            let order = if *by_ordinal { ", and pods go from the highest ordinal down" } else { "" };
+            format!("no fewer: {} must not be evicted{order}", printable(pod))
+        }
         Basis::Bound { rule } => format!("at {}", bound(rule)),
     }
 }
@@ -47,7 +51,7 @@ fn bound(rule: &str) -> String {
 #[must_use]
 pub fn why_at_length(basis: &Basis, replicas: u32, reference_ms: i64) -> String {
     match basis {
-        Basis::Declared { .. } | Basis::Bound { .. } => {
+        Basis::Declared { .. } | Basis::Held { .. } | Basis::Bound { .. } => {
             let mut sentence = why(basis, reference_ms);
             if let Some(first) = sentence.get(..1) {
                 let capital = first.to_uppercase();
@@ -393,6 +397,12 @@ mod tests {
         assert_eq!(why(&basis, NOON), "as declared: another autoscaler drives it");
         let bound = Basis::Bound { rule: "targets.web.minReplicas".into() };
         assert_eq!(why_at_length(&bound, 1, NOON), "At the policy's targets.web.minReplicas.");
+        let held = |by_ordinal| Basis::Held { pod: "db-2".into(), by_ordinal };
+        assert_eq!(why(&held(false), NOON), "no fewer: db-2 must not be evicted");
+        assert_eq!(
+            why_at_length(&held(true), 3, NOON),
+            "No fewer: db-2 must not be evicted, and pods go from the highest ordinal down."
+        );
     }
 
     #[test]

@@ -21,7 +21,8 @@ use crate::domain::snapshot::Snapshot;
 /// was measured.
 ///
 /// Counters become rates with resets bridged; gauges the mean over a step, memory its maximum; histograms the 50th,
-/// 95th and 99th percentile and, from `_sum` and `_count`, mean and request rate. How cells are covered, held and
+/// 95th and 99th percentile and, from `_sum` and `_count` (where it is missing, the bucket without a bound), mean and
+/// request rate. How cells are covered, held and
 /// left empty is in `cells`; quantiles follow Prometheus' `histogram_quantile`. Containers of a pod are summed.
 /// Of two metrics for one signal of one subject the one earlier in the mapping is taken. What is left out is counted in
 /// the notes; what happened to a row's samples is in its quality.
@@ -181,6 +182,7 @@ struct Work<'w> {
 
 impl Work<'_> {
     fn fill_subject(&mut self, subject: &SubjectPlan, values: &mut [f64], quality: &mut [RowQuality]) {
+        // Of the buckets as they stand in `sums`; every other recipe may write over them.
         let mut bucket_quality = None;
         for ((plan, row), quality) in subject.rows.iter().zip(values.chunks_mut(self.axis.len)).zip(quality) {
             match &plan.recipe {
@@ -188,6 +190,7 @@ impl Work<'_> {
                     for part in parts {
                         self.add_part(part, *counter, *within, *scale, row, quality);
                     }
+                    bucket_quality = None;
                 }
                 Recipe::MeanOfHistogram { sums, counts, scale } => {
                     self.mean(sums, counts, *scale, row, quality);

@@ -7,13 +7,19 @@ use crate::domain::Samples;
 use crate::domain::samples::SeriesKey;
 use crate::domain::series::Axis;
 
+const DAY_MS: i64 = 86_400_000;
+/// A year without a sample of any series, and so many steps of it: a time is wrong then, and every model would be fitted
+/// to emptiness.
+const HOLE_MS: i64 = 366 * DAY_MS;
+const HOLE_STEPS: i64 = 1000;
+
 /// The axis over all samples of the series that `used` tells, for so many rows.
 ///
 /// A step covers the time from its instant to the next one. Where `ends_with_step` (rates are made), a sample on the
 /// last instant closes the step before it; nothing is known of the step it would begin, which is left off.
 ///
 /// # Errors
-/// If the step is not positive, nothing is used, or rows × steps exceed the settings' bound.
+/// If the step is not positive, nothing is used, rows × steps exceed the settings' bound, or a hole shows a wrong time.
 pub(super) fn axis(
     samples: &Samples,
     used: impl Fn(u32) -> bool,
@@ -49,7 +55,18 @@ pub(super) fn axis(
     let beyond = last_step.checked_add(2).and_then(|step| step.checked_mul(step_ms));
     let start_ms = first_step.checked_mul(step_ms).filter(|_| beyond.is_some());
     match (usize::try_from(cells), start_ms) {
-        (Ok(cells), Some(start_ms)) if cells <= max_cells => Ok(Axis { start_ms, step_ms, len: steps as usize }),
+        (Ok(cells), Some(start_ms)) if cells <= max_cells => {
+            match longest_hole(samples, used, last_ms.saturating_sub(first_ms)) {
+                Some((before, after)) if after.0.saturating_sub(before.0) / step_ms > HOLE_STEPS => {
+                    Err(SeriesError::Hole {
+                        days: after.0.saturating_sub(before.0) / DAY_MS,
+                        before: place(samples, before.0, before.1),
+                        after: place(samples, after.0, after.1),
+                    })
+                }
+                _ => Ok(Axis { start_ms, step_ms, len: steps as usize }),
+            }
+        }
         _ => Err(SeriesError::TooLarge {
             rows,
             steps,
@@ -59,6 +76,21 @@ pub(super) fn axis(
             last: place(samples, last_ms, last),
         }),
     }
+}
+
+/// The two neighbouring samples, by time and series, that are furthest apart, if that is more than any export of one
+/// cluster leaves out. `span_ms` is the time from the first sample to the last.
+fn longest_hole(samples: &Samples, used: impl Fn(u32) -> bool, span_ms: i64) -> Option<((i64, u32), (i64, u32))> {
+    if span_ms <= HOLE_MS {
+        return None;
+    }
+    let all = samples.timestamps_ms.iter().copied().zip(samples.series.iter().copied());
+    let mut times: Vec<(i64, u32)> = all.filter(|(_, series)| used(*series)).collect();
+    times.sort_unstable();
+    let pairs = times.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs
+        .max_by_key(|(before, after)| after.0.saturating_sub(before.0))
+        .filter(|(before, after)| after.0.saturating_sub(before.0) > HOLE_MS)
 }
 
 /// A sample's time and series, for a message.

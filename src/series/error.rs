@@ -40,6 +40,16 @@ pub enum SeriesError {
         /// Time and series of the last sample.
         last: String,
     },
+    /// Longer without any sample than an export of one cluster is.
+    #[error("no sample in {days} days, between {before} and {after}")]
+    Hole {
+        /// Length of the hole.
+        days: i64,
+        /// Time and series of the last sample before it.
+        before: String,
+        /// Time and series of the first sample after it.
+        after: String,
+    },
     /// Columns of different lengths, or a row of a series that is not listed.
     #[error("inconsistent samples: {0}")]
     Inconsistent(String),
@@ -56,7 +66,7 @@ impl SeriesError {
             Self::Empty => Some("check the time range and the filters of the export"),
             Self::NothingMapped { .. } => Some("name the metrics in the policy under `metrics`"),
             Self::Step(_) | Self::NoStep => Some("give a step such as 60s"),
-            Self::TooLarge { .. } => Some(
+            Self::TooLarge { .. } | Self::Hole { .. } => Some(
                 "leave the stray samples out if one of these times is wrong (seconds read as milliseconds?), or use a longer step",
             ),
             Self::Inconsistent(_) | Self::Input(_) => None,
@@ -77,6 +87,14 @@ impl SeriesError {
     }
 }
 
+/// Characters of a metric's name that a message shows.
+const LONGEST_NAME: usize = 80;
+
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    // A name may be as long as its file.
+    let short = |name: &String| match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.clone(),
+    };
+    if names.is_empty() { "none".to_owned() } else { names.iter().map(short).collect::<Vec<_>>().join(", ") }
 }

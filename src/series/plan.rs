@@ -43,6 +43,7 @@ pub(super) struct RowsPlan {
 }
 
 /// A series with the rule that takes it. Lower ranks are preferred: the rule's place, then the name's place in it.
+#[derive(Clone, Copy)]
 struct Use<'a> {
     series: u32,
     key: &'a SeriesKey,
@@ -128,6 +129,8 @@ fn plan_subject<'a>(subject: Subject, uses: &[Use<'a>], left_out: &mut LeftOut<'
         }
     };
     let mut buckets = Vec::new();
+    // Requests by the buckets that count them all: a last resort, for every other metric of requests says it directly.
+    let mut requests_by_buckets = None;
     // Uses are sorted by rank, so each run of one rank is one metric, and the first run of a kind is the preferred.
     for run in uses.chunk_by(|a, b| a.rank == b.rank) {
         let Use { rule, rank, key, .. } = &run[0];
@@ -152,6 +155,10 @@ fn plan_subject<'a>(subject: Subject, uses: &[Use<'a>], left_out: &mut LeftOut<'
             }
             MetricKind::HistogramBucket if buckets.is_empty() => {
                 buckets = by_bound(run, rule.scale, left_out);
+                let all: Vec<Use> = run.iter().copied().filter(counts_everything).collect();
+                if !all.is_empty() {
+                    requests_by_buckets = Some((*rank, level(Signal::RequestsPerSecond, true, 1.0, &all)));
+                }
                 for (signal, q) in [
                     (Signal::LatencyP50Seconds, 0.5),
                     (Signal::LatencyP95Seconds, 0.95),
@@ -168,6 +175,9 @@ fn plan_subject<'a>(subject: Subject, uses: &[Use<'a>], left_out: &mut LeftOut<'
         if !taken {
             *left_out.doubled.entry(&key.metric).or_default() += run.len();
         }
+    }
+    if let Some(of_buckets) = requests_by_buckets {
+        rows.entry(Signal::RequestsPerSecond).or_insert(of_buckets);
     }
     let rows = rows.into_iter().map(|(signal, (_, recipe))| RowPlan { signal, recipe }).collect();
     SubjectPlan { subject, rows, buckets }
@@ -199,23 +209,36 @@ fn level(signal: Signal, counter: bool, scale: f64, run: &[Use]) -> Recipe {
     Recipe::Level { counter, parts: parts.into_values().collect(), within, scale }
 }
 
-/// The `_count` series that belong to a `_sum` metric.
+/// The series that count what a `_sum` metric sums: those of its `_count`, or else its buckets without a bound.
 fn counts_of(sum_metric: &str, uses: &[Use]) -> Vec<u32> {
     let base = sum_metric.strip_suffix("_sum").unwrap_or(sum_metric);
-    let is_its_count = |u: &&Use| {
-        u.rule.kind == MetricKind::HistogramCount
-            && u.key.metric.strip_suffix("_count").unwrap_or(&u.key.metric) == base
+    let of_base = |kind: MetricKind, suffix: &'static str| {
+        uses.iter()
+            .filter(move |u| u.rule.kind == kind && u.key.metric.strip_suffix(suffix).unwrap_or(&u.key.metric) == base)
     };
-    uses.iter().filter(is_its_count).map(|u| u.series).collect()
+    let counts: Vec<u32> = of_base(MetricKind::HistogramCount, "_count").map(|u| u.series).collect();
+    if counts.is_empty() {
+        of_base(MetricKind::HistogramBucket, "_bucket").filter(|u| counts_everything(u)).map(|u| u.series).collect()
+    } else {
+        counts
+    }
+}
+
+/// Whether this bucket has no upper bound, and so counts what the histogram's `_count` does.
+fn counts_everything(bucket: &Use) -> bool {
+    upper_bound(bucket) == Some(f64::INFINITY)
+}
+
+/// A bucket's label `le`, in the metric's own unit. Rust reads `+Inf` as Prometheus writes it.
+fn upper_bound(bucket: &Use) -> Option<f64> {
+    bucket.key.labels.get("le")?.parse().ok().filter(|bound: &f64| !bound.is_nan())
 }
 
 /// Bucket series by upper bound in the signal's unit, rising.
 fn by_bound<'a>(run: &[Use<'a>], scale: f64, left_out: &mut LeftOut<'a>) -> Vec<(f64, Vec<u32>)> {
     let mut buckets: Vec<(f64, Vec<u32>)> = Vec::new();
     for u in run {
-        // Rust reads `+Inf` as Prometheus writes it; the infinite bound stays so at any scale.
-        let bound = u.key.labels.get("le").and_then(|le| le.parse::<f64>().ok()).map(|le| le * scale);
-        let Some(bound) = bound.filter(|b| !b.is_nan()) else {
+        let Some(bound) = upper_bound(u).map(|le| le * scale) else {
             *left_out.boundless.entry(&u.key.metric).or_default() += 1;
             continue;
         };

@@ -148,7 +148,7 @@ fn is_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::rules::{LabelSelector, Labels};
+    use crate::domain::rules::Labels;
     use crate::domain::snapshot::{PodTemplate, Service, Workload};
 
     fn labels(app: &str) -> Labels {
@@ -168,16 +168,7 @@ mod tests {
             workloads: workloads
                 .iter()
                 .enumerate()
-                .map(|(i, (kind, name))| Workload {
-                    id: id("shop", kind, name),
-                    replicas: 1,
-                    labels: Labels::new(),
-                    selector: LabelSelector::default(),
-                    template: Some(i),
-                    scalable: true,
-                    daemon: false,
-                    batch: false,
-                })
+                .map(|(i, (kind, name))| Workload::plain(id("shop", kind, name), i, 1))
                 .collect(),
             services: vec![Service {
                 namespace: "shop".into(),

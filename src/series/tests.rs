@@ -217,6 +217,50 @@ fn a_histogram_gives_quantiles_mean_and_request_rate() {
 }
 
 #[test]
+fn where_a_histogram_has_no_count_its_infinite_bucket_counts_requests() {
+    let bucket = |code, le| [("namespace", "shop"), ("pod", POD), ("code", code), ("le", le)];
+    let buckets = Export::default()
+        .with("latency_bucket", &bucket("200", "0.1"), &[(0, 0.0), (60, 60.0)])
+        .with("latency_bucket", &bucket("200", "+Inf"), &[(0, 0.0), (60, 90.0)])
+        .with("latency_bucket", &bucket("500", "0.1"), &[(0, 0.0), (60, 0.0)])
+        .with("latency_bucket", &bucket("500", "+Inf"), &[(0, 0.0), (60, 30.0)])
+        .with("latency_sum", &in_pod(POD), &[(0, 0.0), (60, 24.0)]);
+    let alone = buckets.align();
+    assert_row(&row(&alone, &pod(POD), Signal::RequestsPerSecond), &[2.0]);
+    assert_row(&row(&alone, &pod(POD), Signal::LatencyMeanSeconds), &[0.2]);
+    let counted = buckets.with("requests_total", &in_pod(POD), &[(0, 0.0), (60, 180.0)]).align();
+    assert_row(&row(&counted, &pod(POD), Signal::RequestsPerSecond), &[3.0]);
+}
+
+#[test]
+fn without_its_infinite_bucket_and_its_count_a_histogram_counts_no_requests() {
+    let series = Export::default()
+        .with("latency_bucket", &[("pod", POD), ("le", "0.1")], &[(0, 0.0), (60, 60.0)])
+        .with("latency_bucket", &[("pod", POD), ("le", "0.5")], &[(0, 0.0), (60, 90.0)])
+        .align();
+    assert!(series.rows.iter().all(|row| row.signal != Signal::RequestsPerSecond));
+}
+
+#[test]
+fn a_percentile_measured_beside_a_histogram_leaves_the_others_to_the_buckets() {
+    let bucket = |le| [("namespace", "shop"), ("pod", POD), ("le", le)];
+    let measured = |path| [("namespace", "shop"), ("pod", POD), ("path", path)];
+    let samples = Export::default()
+        .with("latency_bucket", &bucket("0.1"), &[(0, 0.0), (60, 60.0)])
+        .with("latency_bucket", &bucket("0.5"), &[(0, 0.0), (60, 120.0)])
+        .with("latency_bucket", &bucket("+Inf"), &[(0, 0.0), (60, 120.0)])
+        .with("p95", &measured("/"), &[(0, 0.3), (30, 0.3)])
+        .with("p95", &measured("/cart"), &[(0, 0.4), (30, 0.4)]);
+    let mut mapping = mapping();
+    mapping.rules.insert(0, rule("p95", Signal::LatencyP95Seconds, MetricKind::Gauge));
+    let series = align(&samples.0, &mapping, None, &AlignSettings::with_step(MINUTE)).unwrap();
+    let of = |signal| row(&series, &pod(POD), signal);
+    assert_row(&of(Signal::LatencyP50Seconds), &[0.1]);
+    assert_row(&of(Signal::LatencyP95Seconds), &[0.4]);
+    assert_row(&of(Signal::LatencyP99Seconds), &[0.492]);
+}
+
+#[test]
 fn a_stray_sample_is_refused_by_name_before_anything_is_allocated() {
     let samples = Export::default().with("memory", &in_pod(POD), &[(0, 1.0)]).with(
         "memory",
@@ -232,6 +276,31 @@ fn a_stray_sample_is_refused_by_name_before_anything_is_allocated() {
          (memory{namespace=\"shop\", pod=\"web-7c97f57c88-vth22\"})"
     );
     assert!(error.hint().is_some());
+}
+
+#[test]
+fn a_year_without_a_sample_is_refused_with_the_samples_beside_it() {
+    let far = |seconds: i64| Export::default().with("memory", &in_pod(POD), &[(0, 1.0), (60, 2.0), (seconds, 3.0)]);
+    let years = 86_400 * 400;
+    let error = align(&far(years).0, &mapping(), None, &AlignSettings::with_step(MINUTE)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no sample in 399 days, between 2026-09-21T00:01:00Z (memory{namespace=\"shop\", pod=\"web-7c97f57c88-flcxj\"}) and \
+         2027-10-26T00:00:00Z (memory{namespace=\"shop\", pod=\"web-7c97f57c88-flcxj\"})"
+    );
+    assert!(error.hint().is_some());
+    assert!(align(&far(86_400 * 360).0, &mapping(), None, &AlignSettings::with_step(MINUTE)).is_ok());
+    assert!(
+        align(&far(years).0, &mapping(), None, &AlignSettings::with_step(1440 * MINUTE)).is_ok(),
+        "few steps of it"
+    );
+}
+
+#[test]
+fn a_message_shows_the_beginning_of_a_name_only() {
+    let samples = Export::default().with(&"x".repeat(50_000), &in_pod(POD), &[(0, 1.0)]).0;
+    let error = align(&samples, &mapping(), None, &AlignSettings::with_step(MINUTE)).unwrap_err().to_string();
+    assert_eq!(error, format!("no metric has a known meaning; found {}…", "x".repeat(80)));
 }
 
 #[test]
@@ -310,20 +379,10 @@ fn the_five_models_are_those_worked_by_hand() {
     let Subject::Pod { workload, .. } = pod(POD) else { unreachable!() };
     let requests = Resources::of([("cpu", 1000), ("memory", 400)]);
     let bound = |name: &str, wait_ms| Pod {
-        namespace: "shop".into(),
-        name: name.into(),
-        uid: String::new(),
-        workload: workload.clone(),
-        template: 0,
-        node: None,
         ready: true,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
         created_ms: Some(START),
         scheduled_ms: Some(START + wait_ms),
-        ready_ms: None,
-        scheduler_message: None,
+        ..Pod::plain(workload.clone(), name, 0, None)
     };
     let snapshot = Snapshot {
         templates: vec![PodTemplate { requests, ..PodTemplate::default() }],

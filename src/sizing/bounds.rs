@@ -2,6 +2,7 @@
 
 use crate::domain::policy::Target;
 use crate::domain::resources::{CPU, MEMORY};
+use crate::domain::snapshot::Held;
 use crate::domain::{Resources, Snapshot};
 
 use super::reach;
@@ -11,6 +12,8 @@ use super::reach;
 pub(super) struct Bounds {
     /// Fewest replicas, at least 1: scaling to zero is not proposed.
     pub(super) fewest: u32,
+    /// The pod that must stay, where it and not the policy sets `fewest`, and whether pods go by ordinal.
+    pub(super) held_by: Option<(String, bool)>,
     /// Most replicas.
     pub(super) most: u32,
     /// The field that sets `most`.
@@ -28,19 +31,32 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Bounds of a target for a workload with these replicas and requests, reachable within `lead_time_s`.
+    /// Bounds of a target for a workload with these replicas and requests, reachable within `lead_time_s`. `held` is
+    /// what its pods that must not be evicted allow.
     ///
     /// Without a maximum of the policy's own, requests stay within the largest node that stands, so that no pod is
     /// made that fits nowhere.
-    pub(super) fn new(snapshot: &Snapshot, target: &Target, lead_time_s: f64, now: u32, declared: &Resources) -> Self {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        target: &Target,
+        lead_time_s: f64,
+        now: u32,
+        held: Option<Held<'_>>,
+        declared: &Resources,
+    ) -> Self {
         let path = format!("targets.{}", target.name);
         let rule = |field: &str| format!("{path}.{field}");
         let (mut fewest, mut most, mut most_rule) = (now, now, rule("scaleReplicas"));
+        let mut held_by = None;
         if target.scale_replicas {
             let start = now.clamp(target.min_replicas, target.max_replicas.max(target.min_replicas));
             let up = reach::most_replicas(&target.behavior.scale_up, start, lead_time_s);
             let down = reach::fewest_replicas(&target.behavior.scale_down, start, lead_time_s);
             fewest = down.max(target.min_replicas).max(1);
+            if let Some(held) = held.filter(|held| held.fewest > fewest) {
+                fewest = held.fewest;
+                held_by = Some((held.pod.to_owned(), held.by_ordinal));
+            }
             most = up.min(target.max_replicas).max(fewest);
             most_rule = rule(if up < target.max_replicas { "behavior.scaleUp" } else { "maxReplicas" });
         }
@@ -53,7 +69,7 @@ impl Bounds {
         }
         let resize = target.resize_requests;
         let (least, owned_maximum) = (target.min_requests.clone(), target.max_requests.clone());
-        Self { fewest, most, most_rule, resize, least, largest, owned_maximum, path }
+        Self { fewest, held_by, most, most_rule, resize, least, largest, owned_maximum, path }
     }
 
     /// Brings an amount of a resource within the bounds; the largest wins over the least.

@@ -7,7 +7,7 @@ use crate::domain::policy::{Behavior, Policy, Target};
 use crate::domain::snapshot::{Snapshot, Workload};
 use crate::domain::{Forecast, Menu, Series, WorkloadId};
 
-use super::{as_declared, candidates, declared_requests, driven, evidence, reach, sizer_of};
+use super::{Ties, as_declared, candidates, declared_requests, evidence, reach, sizer_of};
 
 /// Numbers of replicas on one menu at most.
 const MOST_COUNTS: usize = 64;
@@ -94,12 +94,12 @@ fn rated(
     policy: &Policy,
     counts: &BTreeMap<WorkloadId, BTreeSet<u32>>,
 ) -> Vec<Menu> {
-    let (evidence, driven) = (evidence::by_workload(series, forecasts), driven(snapshot));
+    let (evidence, ties) = (evidence::by_workload(series, forecasts), Ties::new(snapshot));
     let nothing = evidence::Evidence::default();
     let menu = |workload: &Workload| {
         let (declared, counts) = (declared_requests(snapshot, workload)?, counts.get(&workload.id)?);
         let known = evidence.get(&workload.id).unwrap_or(&nothing);
-        Some(match sizer_of(snapshot, policy, workload, declared, known, driven.contains(&workload.id)) {
+        Some(match sizer_of(snapshot, policy, workload, declared, known, &ties) {
             Ok(sizer) => candidates::menu(workload, declared, sizer.rated(counts)),
             Err(reason) => as_declared(workload, declared, reason),
         })

@@ -18,12 +18,12 @@ mod sizer;
 mod tests;
 mod usage;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::{Objective, PackBy};
-use crate::domain::snapshot::Workload;
-use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot, WorkloadId};
+use crate::domain::snapshot::{Held, Pod, Workload, WorkloadId};
+use crate::domain::{Forecast, Menu, MenuEntry, Policy, Resources, Series, Snapshot};
 
 pub use instants::{menus_of_instants, over, within_reach};
 pub use usage::usage;
@@ -42,7 +42,7 @@ use sizer::Sizer;
 #[must_use]
 pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast], policy: &Policy) -> Vec<Menu> {
     let evidence = evidence::by_workload(series, forecasts);
-    let driven = driven(snapshot);
+    let ties = Ties::new(snapshot);
     let nothing = Evidence::default();
     snapshot
         .workloads
@@ -51,7 +51,7 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
         .filter_map(|workload| {
             let declared = declared_requests(snapshot, workload)?;
             let known = evidence.get(&workload.id).unwrap_or(&nothing);
-            Some(match sizer_of(snapshot, policy, workload, declared, known, driven.contains(&workload.id)) {
+            Some(match sizer_of(snapshot, policy, workload, declared, known, &ties) {
                 Ok(sizer) => candidates::menu(workload, declared, sizer.entries()),
                 Err(reason) => as_declared(workload, declared, reason),
             })
@@ -59,9 +59,18 @@ pub fn menus(snapshot: &Snapshot, series: Option<&Series>, forecasts: &[Forecast
         .collect()
 }
 
-/// Workloads that another autoscaler drives.
-fn driven(snapshot: &Snapshot) -> BTreeSet<&WorkloadId> {
-    snapshot.autoscalers.iter().map(|a| &a.target).collect()
+/// What else in the cluster ties the numbers of replicas.
+struct Ties<'a> {
+    /// Workloads that another autoscaler drives.
+    driven: BTreeSet<&'a WorkloadId>,
+    /// What running pods that must not be evicted allow their workloads to shrink to.
+    held: BTreeMap<&'a WorkloadId, Held<'a>>,
+}
+
+impl<'a> Ties<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        Self { driven: snapshot.autoscalers.iter().map(|a| &a.target).collect(), held: held(snapshot) }
+    }
 }
 
 /// What sizes the workload, or why it keeps what it declares.
@@ -71,16 +80,19 @@ fn sizer_of<'a>(
     workload: &'a Workload,
     declared: &'a Resources,
     known: &Evidence<'a>,
-    driven: bool,
+    ties: &Ties<'_>,
 ) -> Result<Sizer<'a>, DeclaredReason> {
     let reason = match policy.target_for(workload) {
         None => DeclaredReason::NotTargeted,
         Some(_) if !workload.scalable => DeclaredReason::NotScalable,
-        Some(_) if driven => DeclaredReason::DrivenByAutoscaler,
+        Some(_) if ties.driven.contains(&workload.id) => DeclaredReason::DrivenByAutoscaler,
         // Scaled to zero is switched off, as it is to an HPA.
         Some(_) if workload.replicas == 0 => DeclaredReason::Current,
         Some(target) => match known.missing() {
-            None => return Ok(Sizer::new(snapshot, policy, target, workload, declared, known)),
+            None => {
+                let held = ties.held.get(&workload.id).copied();
+                return Ok(Sizer::new(snapshot, policy, target, workload, declared, held, known));
+            }
             Some(missing) => missing,
         },
     };
@@ -109,6 +121,21 @@ pub fn levels(policy: &Policy) -> Vec<f64> {
     levels.sort_by(f64::total_cmp);
     levels.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
     levels
+}
+
+/// What the running pods that must not be evicted allow the workloads to shrink to.
+fn held(snapshot: &Snapshot) -> BTreeMap<&WorkloadId, Held<'_>> {
+    let stays = |pod: &Pod| pod.do_not_evict && pod.node.is_some();
+    let present = || snapshot.pods.iter().filter(|pod| !pod.deleting);
+    let mut pods: BTreeMap<&WorkloadId, Vec<(&str, bool)>> =
+        present().filter(|pod| stays(pod)).map(|pod| (&pod.workload, Vec::new())).collect();
+    for pod in present() {
+        if let Some(pods) = pods.get_mut(&pod.workload) {
+            pods.push((&pod.name, stays(pod)));
+        }
+    }
+    let workloads = snapshot.workloads.iter().filter_map(|w| Some((&w.id, w.replicas, pods.remove(&w.id)?)));
+    workloads.filter_map(|(id, declared, pods)| Some((id, id.held(declared, pods)?))).collect()
 }
 
 /// Requests of the workload's template, or of its first pod's where the object tells none.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::{Objective, PackBy, Policy, Target};
 use crate::domain::resources::{CPU, MEMORY};
-use crate::domain::snapshot::{Amount, Workload};
+use crate::domain::snapshot::{Amount, Held, Workload};
 use crate::domain::{Forecast, MenuEntry, Resources, Signal, Snapshot};
 
 use super::bounds::Bounds;
@@ -45,6 +45,7 @@ impl<'a> Sizer<'a> {
         target: &'a Target,
         workload: &'a Workload,
         declared: &'a Resources,
+        held: Option<Held<'_>>,
         known: &Evidence<'a>,
     ) -> Self {
         // The acceptable risk is split evenly between what is measured, so that the sum keeps it (union bound).
@@ -66,7 +67,7 @@ impl<'a> Sizer<'a> {
             target,
             workload,
             declared,
-            bounds: Bounds::new(snapshot, target, lead_time_s, workload.replicas, declared),
+            bounds: Bounds::new(snapshot, target, lead_time_s, workload.replicas, held, declared),
             zones: zones.len() as u32,
             cpu: known.cpu,
             demand: Demand::new(known, target, workload, policy, may_break),
@@ -95,7 +96,7 @@ impl<'a> Sizer<'a> {
         let mut candidates: Vec<Candidate> = Vec::new();
         if self.bounds.allow(now, self.declared) {
             let mut current = self.candidate(now, self.declared.clone(), level);
-            current.entry.basis = Basis::Declared { reason: DeclaredReason::Current };
+            current.entry.basis = self.basis_of_current(level);
             current.keep = true;
             candidates.push(current);
         }
@@ -118,8 +119,7 @@ impl<'a> Sizer<'a> {
             if !current.meets && candidates.iter().any(|c| c.meets) {
                 current.entry.risk_cost_per_hour = current.breach_cost_per_hour;
             }
-            let basis = Basis::Declared { reason: DeclaredReason::Current };
-            MenuEntry { requests: self.declared.clone(), basis, ..current.entry }
+            MenuEntry { requests: self.declared.clone(), basis: self.basis_of_current(level), ..current.entry }
         });
         let planning = &self.policy.planning;
         let mut entries = candidates::select(candidates, planning, self.target.zone_loss.is_some());
@@ -177,6 +177,19 @@ impl<'a> Sizer<'a> {
         settle(declared, needed, CPU_STEP_MILLIS)
     }
 
+    /// Why what stands today stays, where it does.
+    fn basis_of_current(&self, level: f64) -> Basis {
+        let now = self.workload.replicas;
+        match &self.bounds.held_by {
+            Some((pod, by_ordinal))
+                if now == self.bounds.fewest && self.needed_replicas(self.declared, level) < now =>
+            {
+                Basis::Held { pod: pod.clone(), by_ordinal: *by_ordinal }
+            }
+            _ => Basis::Declared { reason: DeclaredReason::Current },
+        }
+    }
+
     /// Numbers of replicas worth trying with requests of their own, the most useful first.
     fn replica_counts(&self, fixed: u32) -> Vec<u32> {
         let now = self.workload.replicas;
@@ -198,9 +211,13 @@ impl<'a> Sizer<'a> {
         replicas.clamp(self.bounds.fewest, self.bounds.most)
     }
 
-    /// The smallest number of replicas within the bounds that carries the peak with these requests, and whose pods
-    /// the memory fits.
+    /// The smallest number of replicas within the bounds that meets the demand with these requests.
     fn least_replicas(&self, requests: &Resources, level: f64) -> u32 {
+        self.within(self.needed_replicas(requests, level))
+    }
+
+    /// The smallest number of replicas that carries the peak with these requests, and whose pods the memory fits.
+    fn needed_replicas(&self, requests: &Resources, level: f64) -> u32 {
         let by_demand = self.demand.as_ref().map_or(self.workload.replicas, |demand| {
             let carried = demand.per_replica(requests.cpu_millis());
             // `as` saturates: nothing carried asks for as many as there may be.
@@ -209,7 +226,7 @@ impl<'a> Sizer<'a> {
         let by_memory = self.memory.map_or(1, |memory| {
             if self.bounds.resize { 1 } else { memory.least_replicas(requests.memory_bytes() as f64) }
         });
-        self.within(by_demand.max(by_memory))
+        by_demand.max(by_memory)
     }
 
     /// The declared requests, raised where the peaks ask for more and the policy allows it.

@@ -1,7 +1,5 @@
 //! Whole menus against numbers worked by hand, and properties every menu has.
 
-use std::collections::BTreeMap;
-
 use ndarray::Array2;
 use proptest::prelude::*;
 
@@ -11,9 +9,8 @@ use crate::domain::forecast::Trust;
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::policy::{Objective, Target};
 use crate::domain::resources::{CPU, MEMORY};
-use crate::domain::rules::LabelSelector;
 use crate::domain::series::{RowQuality, SeriesRow};
-use crate::domain::snapshot::{Amount, Autoscaler, Node, PodTemplate, Workload};
+use crate::domain::snapshot::{Amount, Autoscaler, Node, Pod, PodTemplate, Workload};
 use crate::domain::{Axis, Forecast, Menu, MenuEntry, Resources, Series, Signal, Snapshot, Subject, WorkloadId};
 
 const MIB: i64 = 1 << 20;
@@ -26,16 +23,7 @@ fn snapshot(replicas: u32, cpu_millis: i64, memory_mib: i64) -> Snapshot {
     let requests = Resources::of([(CPU, cpu_millis), (MEMORY, memory_mib * MIB), ("nvidia.com/gpu", 1)]);
     Snapshot {
         templates: vec![PodTemplate { namespace: "shop".into(), requests, ..PodTemplate::default() }],
-        workloads: vec![Workload {
-            id: id(),
-            replicas,
-            labels: BTreeMap::new(),
-            selector: LabelSelector::default(),
-            template: Some(0),
-            scalable: true,
-            daemon: false,
-            batch: false,
-        }],
+        workloads: vec![Workload::plain(id(), 0, replicas)],
         ..Snapshot::default()
     }
 }
@@ -268,6 +256,36 @@ fn replicas_below_the_minimum_are_not_on_the_menu() {
     let menu = one_menu(&snapshot(2, 1000, 512), None, &forecasts, target);
     assert_eq!(menu.current, None);
     assert!(menu.entries.iter().all(|e| e.replicas >= 3));
+}
+
+#[test]
+fn a_stateful_set_whose_last_pod_must_stay_does_not_shrink_and_says_why() {
+    let forecasts = [cpu([0.1; 5])];
+    let menu = |kind: &str, pinned: usize| {
+        let mut snapshot = snapshot(3, 1000, 512);
+        snapshot.workloads[0].id.kind = kind.into();
+        let workload = snapshot.workloads[0].id.clone();
+        let pod = |ordinal: usize| Pod {
+            do_not_evict: ordinal == pinned,
+            ..Pod::plain(workload.clone(), &format!("web-{ordinal}"), 0, Some("a"))
+        };
+        snapshot.pods = (0..3).map(pod).collect();
+        let mut forecasts = forecasts.clone();
+        forecasts[0].subject = Subject::Workload(workload.clone());
+        let target = Target { resize_requests: false, ..target(Objective::Utilisation { share: 0.5 }) };
+        one_menu(&snapshot, None, &forecasts, target)
+    };
+    let fewest = |menu: &Menu| menu.entries.iter().map(|entry| entry.replicas).min();
+    let held = menu("StatefulSet", 2);
+    assert_eq!(fewest(&held), Some(3));
+    let reason = Basis::Held { pod: "web-2".into(), by_ordinal: true };
+    assert_eq!(held.entries[held.current.unwrap()].basis, reason);
+    assert_eq!(fewest(&menu("StatefulSet", 1)), Some(2));
+    for free in [menu("StatefulSet", 0), menu("Deployment", 2)] {
+        assert_eq!(fewest(&free), Some(1));
+        let reason = Basis::Declared { reason: DeclaredReason::Current };
+        assert_eq!(free.entries[free.current.unwrap()].basis, reason);
+    }
 }
 
 #[test]

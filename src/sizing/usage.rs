@@ -9,7 +9,7 @@ use crate::domain::usage::{Bucket, WorkloadUsage};
 use crate::domain::{Catalog, Forecast, Menu, Series, Snapshot, Usage};
 
 use super::evidence::{self, usable};
-use super::{declared_requests, driven, sizer_of};
+use super::{Ties, declared_requests, sizer_of};
 
 /// The use of CPU by bucket of every workload that has a forecast of it, those of `DaemonSet`s included; `None` where the
 /// policy packs by requests or nothing is forecast. What runs to completion is left out: its past says nothing of the
@@ -38,7 +38,7 @@ pub fn usage(
     let first = evidence.values().filter_map(|known| known.cpu).find(|cpu| usable(cpu))?;
     let (steps, buckets): (Vec<Range<usize>>, Vec<Bucket>) =
         first.buckets(policy.planning.usage_buckets as usize).into_iter().unzip();
-    let (largest_node, driven) = (largest_node_millis(snapshot, catalog), driven(snapshot));
+    let (largest_node, ties) = (largest_node_millis(snapshot, catalog), Ties::new(snapshot));
     let mut usage = Usage { buckets, ..Usage::default() };
     for workload in snapshot.workloads.iter().filter(|workload| !workload.batch) {
         let Some(known) = evidence.get(&workload.id) else { continue };
@@ -53,7 +53,7 @@ pub fn usage(
             pods_now,
         };
         let menu = menus.iter().find(|menu| menu.workload == workload.id);
-        let sizer = sizer_of(snapshot, policy, workload, declared, known, driven.contains(&workload.id)).ok();
+        let sizer = sizer_of(snapshot, policy, workload, declared, known, &ties).ok();
         let set_aside = |replicas: u32, shape: &[f64], found: &WorkloadUsage| -> Vec<i64> {
             let most = match &sizer {
                 Some(sizer) => sizer.set_aside(replicas),

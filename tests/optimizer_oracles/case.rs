@@ -2,9 +2,7 @@
 
 use plimsoll::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use plimsoll::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
-use plimsoll::domain::policy::{
-    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Target, WorkloadSelector,
-};
+use plimsoll::domain::policy::{Costs, DisruptionLimits, Objective, Policy, Target};
 use plimsoll::domain::quota::ResourceQuota;
 use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll::domain::rules::{
@@ -274,33 +272,11 @@ pub(super) fn add_workload(snapshot: &mut Snapshot, index: usize, workload: &Sma
         template.rules.volumes.own = Resources::of([(volume_limit("d").as_str(), 1)]);
     }
     snapshot.templates.push(template);
-    snapshot.workloads.push(Workload {
-        id: id(index),
-        replicas: workload.pods.len() as u32,
-        labels: std::collections::BTreeMap::new(),
-        selector,
-        template: Some(index),
-        scalable: true,
-        daemon: false,
-        batch: false,
-    });
+    let replicas = workload.pods.len() as u32;
+    snapshot.workloads.push(Workload { selector, ..Workload::plain(id(index), index, replicas) });
     for (number, node) in workload.pods.iter().enumerate() {
-        snapshot.pods.push(Pod {
-            namespace: "default".to_owned(),
-            name: format!("w{index}-{number}"),
-            uid: String::new(),
-            workload: id(index),
-            template: index,
-            node: node.map(|n| format!("node-{n}")),
-            ready: node.is_some(),
-            deleting: false,
-            do_not_evict: false,
-            deletion_cost: 0,
-            created_ms: None,
-            scheduled_ms: None,
-            ready_ms: None,
-            scheduler_message: None,
-        });
+        let node = node.map(|n| format!("node-{n}"));
+        snapshot.pods.push(Pod::plain(id(index), &format!("w{index}-{number}"), index, node.as_deref()));
     }
 }
 
@@ -337,54 +313,21 @@ pub(super) fn menus(case: &Case) -> Vec<Menu> {
 
 pub(super) fn policy(case: &Case) -> Policy {
     let target = Target {
-        name: "all".to_owned(),
-        selects: WorkloadSelector::default(),
         min_replicas: 0,
         max_replicas: 100,
-        scale_replicas: true,
         resize_requests: false,
-        min_requests: Resources::default(),
-        max_requests: Resources::default(),
-        objective: Objective::Utilisation { share: 0.6 },
         max_risk: 1.0,
-        behavior: Behavior::default(),
-        spread: None,
-        max_spot_share: None,
-        zone_loss: None,
-        max_unavailable: None,
+        ..Target::free("all", Objective::Utilisation { share: 0.6 })
     };
-    Policy {
-        name: "test".to_owned(),
-        source: "test".to_owned(),
-        mode: Mode::Recommend,
-        targets: vec![target],
-        disruption: DisruptionLimits {
-            max_moves: Amount::Count(case.moves),
-            max_drains: Amount::Count(case.drains),
-            max_waves: 10,
-            remove_nodes: true,
-            add_nodes: true,
-        },
-        costs: Costs {
-            move_per_core: MOVE_PER_CORE,
-            node_change: NODE_CHANGE,
-            breach_per_replica_hour: 1.0,
-            unplaced_per_hour: UNPLACED,
-            preference_per_hour: case.preference,
-            amortise_hours: AMORTISE_HOURS,
-        },
-        planning: Planning {
-            step_ms: 60_000,
-            horizon_s: 3600,
-            lead_time_s: 300,
-            memory_margin: 0.1,
-            estimate_per_core_hour: 0.03,
-            estimate_per_gib_hour: 0.004,
-            estimate_per_gpu_hour: 1.0,
-            ..Planning::default()
-        },
-        metrics: MetricMapping::default(),
-        events: Vec::new(),
-        places: std::collections::BTreeMap::new(),
-    }
+    let costs = Costs {
+        move_per_core: MOVE_PER_CORE,
+        node_change: NODE_CHANGE,
+        breach_per_replica_hour: 1.0,
+        unplaced_per_hour: UNPLACED,
+        preference_per_hour: case.preference,
+        amortise_hours: AMORTISE_HOURS,
+    };
+    let plain = Policy::unlimited("test", vec![target], costs);
+    let (max_moves, max_drains) = (Amount::Count(case.moves), Amount::Count(case.drains));
+    Policy { disruption: DisruptionLimits { max_moves, max_drains, ..plain.disruption }, ..plain }
 }

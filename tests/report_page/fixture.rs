@@ -297,21 +297,9 @@ fn snapshot(plan: &Plan) -> Snapshot {
         capacity_type: n.capacity_type,
         ..Node::plain(&n.name, n.allocatable.clone())
     });
-    let pods = plan.placements.iter().map(|p| Pod {
-        namespace: p.namespace.clone(),
-        name: p.pod.clone(),
-        uid: String::new(),
-        workload: id(p.workload.trim_start_matches("Deployment/")),
-        template: 0,
-        node: (p.state != PlacementState::New).then(|| p.from.clone().unwrap_or_else(|| p.node.clone())),
-        ready: true,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
-        created_ms: None,
-        scheduled_ms: None,
-        ready_ms: None,
-        scheduler_message: None,
+    let pods = plan.placements.iter().map(|p| {
+        let node = (p.state != PlacementState::New).then(|| p.from.as_deref().unwrap_or(&p.node));
+        Pod { ready: true, ..Pod::plain(id(p.workload.trim_start_matches("Deployment/")), &p.pod, 0, node) }
     });
     Snapshot {
         taken_at_ms: Some(NOW_MS - 60_000),

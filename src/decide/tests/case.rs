@@ -119,16 +119,9 @@ impl Case {
             requests: before.clone(),
             ..PodTemplate::default()
         });
-        self.snapshot.workloads.push(Workload {
-            id: id(name),
-            replicas: now.0,
-            labels: Labels::new(),
-            selector: selector(name),
-            template: Some(template),
-            scalable: true,
-            daemon: false,
-            batch: false,
-        });
+        self.snapshot
+            .workloads
+            .push(Workload { selector: selector(name), ..Workload::plain(id(name), template, now.0) });
         self.plan.workloads.push(WorkloadPlan {
             id: id(name),
             replicas_now: now.0,
@@ -148,22 +141,8 @@ impl Case {
         let (namespace, of) = ("shop".to_owned(), format!("Deployment/{workload}"));
         let on = |node: &str| (!node.is_empty()).then(|| node.to_owned());
         if !pod.contains("-new-") {
-            self.snapshot.pods.push(Pod {
-                namespace: namespace.clone(),
-                name: pod.into(),
-                uid: String::new(),
-                workload: id(workload),
-                template: self.snapshot.workloads.iter().position(|w| w.id == id(workload)).unwrap(),
-                node: on(now),
-                ready: !now.is_empty(),
-                deleting: false,
-                do_not_evict: false,
-                deletion_cost: 0,
-                created_ms: None,
-                scheduled_ms: None,
-                ready_ms: None,
-                scheduler_message: None,
-            });
+            let template = self.snapshot.workloads.iter().position(|w| w.id == id(workload)).unwrap();
+            self.snapshot.pods.push(Pod::plain(id(workload), pod, template, on(now).as_deref()));
         }
         if planned.is_empty() {
             self.plan.removals.push(Removal { namespace, pod: pod.into(), workload: of, node: on(now) });

@@ -13,6 +13,7 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
     pods(given, after, violations);
     replicas(given, after, violations);
     choices(given, after, violations);
+    removals(given, after, violations);
     daemons(given, after, violations);
 }
 
@@ -120,19 +121,21 @@ struct Tally {
 /// Every choice is on the workload's menu, or is what stands where there is none.
 fn choices(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let menus: BTreeMap<&WorkloadId, &Menu> = given.menus.iter().map(|m| (&m.workload, m)).collect();
-    let mut pods: BTreeMap<&WorkloadId, Standing> = BTreeMap::new();
+    let mut pods: BTreeMap<&WorkloadId, Vec<(&str, bool)>> = BTreeMap::new();
     for pod in given.snapshot.pods.iter().filter(|pod| !pod.deleting) {
-        let standing = pods.entry(&pod.workload).or_default();
-        standing.all += 1;
-        standing.pinned += u32::from(pod.do_not_evict && after.is_bound(pod));
+        let stays = after.is_elsewhere(pod) || pod.do_not_evict && after.is_bound(pod);
+        pods.entry(&pod.workload).or_default().push((&pod.name, stays));
     }
     for workload in &after.workloads {
         let Some(plan) = workload.plan else { continue };
-        let standing = pods.get(&workload.now.id).copied().unwrap_or_default();
+        let pods = pods.get(&workload.now.id).map_or(&[][..], Vec::as_slice);
+        let held = workload.now.id.held(workload.now.replicas, pods.iter().copied());
+        let standing =
+            Standing { all: u32::try_from(pods.len()).unwrap_or(u32::MAX), fewest: held.map_or(0, |held| held.fewest) };
         let unchanged = !workload.is_resized() && keeps_replicas(workload, standing);
         let chosen = |e: &MenuEntry| e.replicas == plan.replicas && same_requests(&e.requests, &plan.requests);
         // A menu that would take away pods that must stay is none.
-        let menu = menus.get(&workload.now.id).filter(|m| m.entries.iter().any(|e| e.replicas >= standing.pinned));
+        let menu = menus.get(&workload.now.id).filter(|m| m.entries.iter().any(|e| e.replicas >= standing.fewest));
         match menu {
             Some(menu) if menu.entries.iter().any(chosen) => {}
             Some(_) if unchanged && !workload.now.scalable => {}
@@ -149,8 +152,8 @@ fn choices(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>
 #[derive(Clone, Copy, Default)]
 struct Standing {
     all: u32,
-    /// Those with a node that must not be evicted.
-    pinned: u32,
+    /// Fewest replicas that keep those that must stay.
+    fewest: u32,
 }
 
 /// Whether the number of replicas is what stands. A `DaemonSet`'s follows the nodes; pods that nothing makes again, or
@@ -161,8 +164,34 @@ fn keeps_replicas(workload: &AfterWorkload<'_>, standing: Standing) -> bool {
     let counts_itself = workload.now.batch || !workload.now.scalable || workload.now.template.is_none();
     workload.now.daemon
         || replicas == declared
-        || replicas == declared.max(standing.pinned)
+        || replicas == declared.max(standing.fewest)
         || (counts_itself && replicas == standing.all)
+}
+
+/// No pod goes that must stay, and of a `StatefulSet` only those that its controller takes: the highest ordinals.
+fn removals(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
+    let removed: BTreeSet<(&str, &str)> =
+        given.plan.removals.iter().map(|r| (r.namespace.as_str(), r.pod.as_str())).collect();
+    let goes = |pod: &Pod| removed.contains(&(pod.namespace.as_str(), pod.name.as_str()));
+    let mut highest_staying: BTreeMap<&WorkloadId, (u32, &Pod)> = BTreeMap::new();
+    for pod in given.snapshot.pods.iter().filter(|pod| !pod.deleting && !goes(pod)) {
+        if let Some(ordinal) = pod.workload.pod_ordinal(&pod.name) {
+            let highest = highest_staying.entry(&pod.workload).or_insert((ordinal, pod));
+            if ordinal > highest.0 {
+                *highest = (ordinal, pod);
+            }
+        }
+    }
+    for pod in given.snapshot.pods.iter().filter(|pod| !pod.deleting && goes(pod)) {
+        if pod.do_not_evict && after.is_bound(pod) {
+            violations.push(Violation::PinnedRemoved { pod: pod.full_name() });
+        }
+        let higher = highest_staying.get(&pod.workload);
+        let own = pod.workload.pod_ordinal(&pod.name);
+        if let Some((_, stays)) = higher.filter(|(ordinal, _)| own.is_some_and(|own| own < *ordinal)) {
+            violations.push(Violation::RemovalOutOfOrder { pod: pod.full_name(), stays: stays.full_name() });
+        }
+    }
 }
 
 /// Each node that a `DaemonSet` is for has its pod. A node that stands and has none now (it may be too full) is let

@@ -121,10 +121,42 @@ fn every_pod_and_workload_is_accounted_for_once() {
             "the placement of pod shop/web-1 is false: it does not stay on the node it has",
         ),
     ]);
+    let mut pinned = Case::shrinking();
+    pinned.snapshot.pods[3].do_not_evict = true;
+    assert_eq!(pinned.messages(), ["pod shop/web-1 is removed, but must not be evicted"]);
     let mut twice = Case::shrinking();
     twice.plan.placements.push(placement("web-1", "Deployment/web", "b", PlacementState::Stay));
     twice.plan.workloads[1].replicas = 2;
     assert!(twice.messages().contains(&"pod shop/web-1 is in the plan twice".to_owned()), "{:?}", twice.messages());
+}
+
+#[test]
+fn a_stateful_set_gives_up_its_highest_ordinals() {
+    let shrinking = |gone: usize| {
+        let mut case = Case::still();
+        let set = id("StatefulSet", "web");
+        for pod in &mut case.snapshot.pods[2..] {
+            pod.workload = set.clone();
+        }
+        for placement in &mut case.plan.placements[2..] {
+            placement.workload = "StatefulSet/web".to_owned();
+        }
+        case.snapshot.workloads[1].id = set.clone();
+        case.plan.workloads[1].id = set.clone();
+        case.menus[0].workload = set;
+        case.plan.workloads[1].replicas = 1;
+        case.plan.placements.remove(2 + gone);
+        case.remove(&format!("web-{gone}"), ["a", "b"][gone]);
+        case.plan.removals[0].workload = "StatefulSet/web".to_owned();
+        case
+    };
+    assert_eq!(shrinking(1).messages(), Vec::<String>::new());
+    let out_of_order = "pod shop/web-0 is removed, but shop/web-1 stays, which its StatefulSet takes away first";
+    assert_eq!(shrinking(0).messages(), [out_of_order]);
+    let mut held = shrinking(0);
+    held.snapshot.pods[3].do_not_evict = true;
+    let messages = held.messages();
+    assert!(messages.contains(&out_of_order.to_owned()), "{messages:?}");
 }
 
 #[test]

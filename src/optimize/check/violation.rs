@@ -56,6 +56,10 @@ pub enum Violation {
     NodeGone { pod: String, node: String },
     /// A pod that must not be evicted is moved.
     PinnedMoved { pod: String },
+    /// A running pod that must not be evicted is removed.
+    PinnedRemoved { pod: String },
+    /// A pod of a `StatefulSet` is removed while one of a higher ordinal, which its controller takes first, stays.
+    RemovalOutOfOrder { pod: String, stays: String },
     /// A node lacks the pod of a `DaemonSet`.
     DaemonMissing { workload: String, node: String },
 
@@ -171,6 +175,10 @@ impl fmt::Display for Violation {
             Self::PlacementFalse { pod, problem } => write!(f, "the placement of pod {pod} is false: {problem}"),
             Self::NodeGone { pod, node } => write!(f, "pod {pod} is placed on node {node}, which is not there"),
             Self::PinnedMoved { pod } => write!(f, "pod {pod} is moved, but must not be evicted"),
+            Self::PinnedRemoved { pod } => write!(f, "pod {pod} is removed, but must not be evicted"),
+            Self::RemovalOutOfOrder { pod, stays } => {
+                write!(f, "pod {pod} is removed, but {stays} stays, which its StatefulSet takes away first")
+            }
             Self::DaemonMissing { workload, node } => write!(f, "node {node} lacks the pod of {workload}"),
             Self::Overcommitted { node, resource, used, allocatable } => {
                 write!(f, "node {node} is asked for {used} of {resource}, but has {allocatable}")

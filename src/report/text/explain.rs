@@ -6,10 +6,18 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use super::near::near_names;
+use super::table::wrapped;
 use crate::document::{ActionDocument, NodeDocument, PlanDocument, Quantities, WorkloadDocument};
 use crate::domain::plan::{CostParts, PlacementState};
 use crate::format::{UNKNOWN, counted, duration, money, percent, printable, quantile, signal_name, signal_value};
 use crate::{marks, order, outlook, prose};
+
+/// What an item of a list begins with.
+const ITEM: &str = "  - ";
+/// Where the text beside a label begins.
+const TEXT_COLUMN: usize = 12;
+/// Quantiles of a forecast peak that are told; the others are in the document.
+const TOLD: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 
 /// Why nothing can be explained.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -37,15 +45,29 @@ fn suggestion(near: &[String]) -> String {
 }
 
 /// Explains the plan, or one workload named as `name`, `namespace/name`, `Kind/name` or `namespace/Kind/name`; a
-/// pod's name stands for its workload.
+/// pod's name stands for its workload. Lines are broken at `width` characters.
 ///
 /// # Errors
 /// If no workload or several have that name.
-pub fn explain(document: &PlanDocument, workload: Option<&str>) -> Result<String, ExplainError> {
-    match workload {
-        None => Ok(explain_plan(document)),
-        Some(name) => find(document, name).map(|workload| explain_workload(document, workload)),
-    }
+pub fn explain(document: &PlanDocument, workload: Option<&str>, width: usize) -> Result<String, ExplainError> {
+    let text = match workload {
+        None => explain_plan(document),
+        Some(name) => explain_workload(document, find(document, name)?),
+    };
+    Ok(text.lines().fold(String::new(), |folded, line| folded + &broken(line, width) + "\n"))
+}
+
+/// A line in several where it is too long, what follows set in below where its text begins.
+fn broken(line: &str, width: usize) -> String {
+    let indent = match line {
+        line if line.chars().count() <= width => return line.to_owned(),
+        line if line.starts_with(ITEM) => ITEM.len(),
+        line if line.starts_with("  ") => TEXT_COLUMN,
+        _ => 0,
+    };
+    let start = line.char_indices().nth(indent).map_or(line.len(), |(start, _)| start);
+    let (head, text) = line.split_at(start);
+    format!("{head}{}", wrapped(text, width.saturating_sub(indent)).join(&format!("\n{:indent$}", "")))
 }
 
 fn find<'d>(document: &'d PlanDocument, name: &str) -> Result<&'d WorkloadDocument, ExplainError> {
@@ -125,7 +147,7 @@ fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
     if !items.is_empty() {
         let _ = writeln!(out, "\n{title}:");
         for item in items {
-            let _ = writeln!(out, "  - {item}");
+            let _ = writeln!(out, "{ITEM}{item}");
         }
     }
 }
@@ -150,7 +172,7 @@ fn cost_table(now: &CostParts, then: &CostParts) -> String {
 fn explain_workload(document: &PlanDocument, workload: &WorkloadDocument) -> String {
     let mut out = format!("{} ({})\n", printable(&workload.full_name()), printable(&workload.kind));
     let mut line = |name: &str, text: String| {
-        let _ = writeln!(out, "  {name:<10}{text}");
+        let _ = writeln!(out, "  {name:<width$}{text}", width = TEXT_COLUMN - 2);
     };
     line("replicas", arrow(&workload.replicas_now.to_string(), &workload.replicas.to_string()));
     for resource in resource_names(&workload.requests_now, &workload.requests) {
@@ -214,10 +236,11 @@ fn risk(document: &PlanDocument, workload: &WorkloadDocument) -> String {
 }
 
 fn forecast(forecast: &crate::document::ForecastDocument) -> String {
+    let highest = forecast.peak.iter().map(|p| p.level).fold(0.0, f64::max);
     let peaks: Vec<String> = forecast
         .peak
         .iter()
-        .filter(|p| p.level >= 0.5)
+        .filter(|p| p.level >= highest || TOLD.iter().any(|told| (told - p.level).abs() < 1e-9))
         .map(|p| {
             let value = p.value.map_or_else(|| UNKNOWN.to_owned(), |v| signal_value(forecast.signal, v));
             format!("{} {value}", quantile(p.level))

@@ -1,16 +1,12 @@
 //! Clusters and plans made by hand, each a right one to break.
 
-use std::collections::BTreeMap;
-
 use super::super::{CheckReport, check};
 use crate::domain::catalog::{CapacityType, NodeOffer, PriceSource};
 use crate::domain::menu::{Basis, DeclaredReason, MenuEntry};
 use crate::domain::plan::{
     Certificate, CostParts, NodePlan, NodeState, Placement, PlacementState, Plan, Removal, Stopped, WorkloadPlan,
 };
-use crate::domain::policy::{
-    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Target, WorkloadSelector,
-};
+use crate::domain::policy::{Costs, DisruptionLimits, Objective, Target, WorkloadSelector};
 use crate::domain::resources::PODS;
 use crate::domain::rules::{
     HOSTNAME_LABEL, LabelSelector, Labels, NodeSelectorTerm, Operator, PodAffinityTerm, Requirement, Taint,
@@ -64,34 +60,14 @@ pub(super) fn id(kind: &str, name: &str) -> WorkloadId {
 
 pub(super) fn workload(kind: &str, name: &str, template: usize, replicas: u32) -> Workload {
     Workload {
-        id: id(kind, name),
-        replicas,
-        labels: Labels::new(),
-        selector: LabelSelector::default(),
-        template: Some(template),
         scalable: kind == "Deployment",
         daemon: kind == "DaemonSet",
-        batch: false,
+        ..Workload::plain(id(kind, name), template, replicas)
     }
 }
 
 pub(super) fn pod(name: &str, kind: &str, workload: &str, template: usize, node: Option<&str>) -> Pod {
-    Pod {
-        namespace: "shop".to_owned(),
-        name: name.to_owned(),
-        uid: String::new(),
-        workload: id(kind, workload),
-        template,
-        node: node.map(str::to_owned),
-        ready: true,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
-        created_ms: None,
-        scheduled_ms: None,
-        ready_ms: None,
-        scheduler_message: None,
-    }
+    Pod { ready: true, ..Pod::plain(id(kind, workload), name, template, node) }
 }
 
 pub(super) fn budget(max_unavailable: Option<Amount>, min_available: Option<Amount>) -> DisruptionBudget {
@@ -157,56 +133,21 @@ pub(super) fn entry(replicas: u32, cpu: i64, risk_cost_per_hour: f64) -> MenuEnt
 
 pub(super) fn policy() -> Policy {
     let target = Target {
-        name: "web".to_owned(),
         selects: WorkloadSelector { kinds: vec!["Deployment".to_owned()], ..WorkloadSelector::default() },
-        min_replicas: 1,
         max_replicas: 5,
-        scale_replicas: true,
-        resize_requests: true,
-        min_requests: Resources::default(),
-        max_requests: Resources::default(),
-        objective: Objective::Utilisation { share: 0.6 },
-        max_risk: 0.05,
-        behavior: Behavior::default(),
-        spread: None,
-        max_spot_share: None,
-        zone_loss: None,
-        max_unavailable: None,
+        ..Target::free("web", Objective::Utilisation { share: 0.6 })
     };
-    Policy {
-        name: "test".to_owned(),
-        source: "test".to_owned(),
-        mode: Mode::Recommend,
-        targets: vec![target],
-        disruption: DisruptionLimits {
-            max_moves: Amount::Percent(50),
-            max_drains: Amount::Count(1),
-            max_waves: 3,
-            remove_nodes: true,
-            add_nodes: true,
-        },
-        costs: Costs {
-            move_per_core: 0.2,
-            node_change: 0.5,
-            breach_per_replica_hour: 1.0,
-            unplaced_per_hour: 100.0,
-            preference_per_hour: 0.0,
-            amortise_hours: 10.0,
-        },
-        planning: Planning {
-            step_ms: 60_000,
-            horizon_s: 3600,
-            lead_time_s: 300,
-            memory_margin: 0.1,
-            estimate_per_core_hour: 0.03,
-            estimate_per_gib_hour: 0.004,
-            estimate_per_gpu_hour: 1.0,
-            ..Planning::default()
-        },
-        metrics: MetricMapping::default(),
-        events: Vec::new(),
-        places: BTreeMap::new(),
-    }
+    let costs = Costs {
+        move_per_core: 0.2,
+        node_change: 0.5,
+        breach_per_replica_hour: 1.0,
+        unplaced_per_hour: 100.0,
+        preference_per_hour: 0.0,
+        amortise_hours: 10.0,
+    };
+    let plain = Policy::unlimited("test", vec![target], costs);
+    let (max_moves, max_drains) = (Amount::Percent(50), Amount::Count(1));
+    Policy { disruption: DisruptionLimits { max_moves, max_drains, ..plain.disruption }, ..plain }
 }
 
 impl Case {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::columns::align_points;
 use crate::document::PlanDocument;
 use crate::domain::plan::CostParts;
 use crate::format::{money, money_at_most, percent, printable, tied};
@@ -157,6 +158,8 @@ fn parts(now: &CostParts, then: &CostParts) -> Vec<PartRow> {
         rows.push(row("Unmet preferences", now.preferences, then.preferences));
     }
     rows.push(PartRow { total: true, ..row("In all", now.total(), then.total()) });
+    align_points(rows.iter_mut().map(|row| &mut row.now));
+    align_points(rows.iter_mut().map(|row| &mut row.proposed));
     rows
 }
 
@@ -172,5 +175,7 @@ fn binding(document: &PlanDocument) -> Vec<BindingRow> {
             chart: bar(&[part], 10, &prose::binding(binding)),
         }
     };
-    document.binding.iter().take(SHOWN).map(row).collect()
+    let mut rows: Vec<BindingRow> = document.binding.iter().take(SHOWN).map(row).collect();
+    align_points(rows.iter_mut().map(|row| &mut row.saves));
+    rows
 }

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use crate::domain::Forecast;
 use crate::domain::forecast::{Mark, MarkKind};
-use crate::format::counted;
+use crate::format::count;
 use crate::html::chart::fan::mark_class;
 use crate::marks;
 
-/// Rows shown of one forecast's marks: the newest.
+/// Rows shown of one forecast's marks, the newest: on a page of forecasts, and below one of a plan's many charts.
 const ROWS: usize = 12;
+const FEW_ROWS: usize = 5;
 
 /// Marks and effects of one forecast.
 #[derive(Serialize)]
@@ -31,17 +32,17 @@ struct Row {
 impl MarksView {
     /// All of a forecast's marks; `None` where there is nothing to say.
     pub(super) fn of(forecast: &Forecast) -> Option<Self> {
-        Self::with(forecast, |_| true)
+        Self::with(forecast, ROWS, |_| true)
     }
 
     /// Without the dates of known events, where several charts of a workload would repeat them.
     pub(super) fn of_anomalies(forecast: &Forecast) -> Option<Self> {
-        Self::with(forecast, |kind| !matches!(kind, MarkKind::Event(_)))
+        Self::with(forecast, FEW_ROWS, |kind| !matches!(kind, MarkKind::Event(_)))
     }
 
-    fn with(forecast: &Forecast, is_shown: impl Fn(&MarkKind) -> bool) -> Option<Self> {
+    fn with(forecast: &Forecast, most: usize, is_shown: impl Fn(&MarkKind) -> bool) -> Option<Self> {
         let shown: Vec<&Mark> = forecast.marks.iter().filter(|mark| is_shown(&mark.kind)).collect();
-        let rest = shown.len().saturating_sub(ROWS);
+        let rest = shown.len().saturating_sub(most);
         let rows: Vec<Row> = shown[rest..]
             .iter()
             .map(|mark| {
@@ -52,7 +53,10 @@ impl MarksView {
             .collect();
         let effects: Vec<String> =
             forecast.effects.iter().map(|effect| marks::effect(effect, forecast.signal)).collect();
-        let more = (rest > 0).then(|| format!("{} before these are in the JSON.", counted(rest, "mark")));
+        let more = (rest > 0).then(|| match rest {
+            1 => "An earlier one is in the JSON.".to_owned(),
+            rest => format!("{} earlier ones are in the JSON.", count(rest)),
+        });
         (!rows.is_empty() || !effects.is_empty()).then_some(Self { rows, effects, more })
     }
 }

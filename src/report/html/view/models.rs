@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::columns::align_points;
 use crate::document::PlanDocument;
 use crate::domain::orchestration::Orchestration;
 use crate::domain::{Run, WorkloadId};
@@ -98,11 +99,21 @@ impl Models {
                 by_id.get(&id).copied()
             })
             .collect();
-        Self {
-            definitions: DEFINITIONS.into(),
-            drawn: ordered.iter().take(DRAWN).map(|o| drawn(o)).collect(),
-            rows: ordered.iter().take(ROWS).map(|o| row(o)).collect(),
+        let mut rows: Vec<Row> = ordered.iter().take(ROWS).map(|o| row(o)).collect();
+        let columns: [fn(&mut Row) -> &mut String; 8] = [
+            |row| &mut row.runtime,
+            |row| &mut row.scheduling,
+            |row| &mut row.balancing,
+            |row| &mut row.jain,
+            |row| &mut row.scaling,
+            |row| &mut row.under,
+            |row| &mut row.over,
+            |row| &mut row.instability,
+        ];
+        for column in columns {
+            align_points(rows.iter_mut().map(column));
         }
+        Self { definitions: DEFINITIONS.into(), drawn: ordered.iter().take(DRAWN).map(|o| drawn(o)).collect(), rows }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::columns::align_points;
 use crate::document::{
     ActionDocument, InstantDocument, NodeDocument, PlanDocument, Quantities, ScenarioDocument, instant_ms,
 };
@@ -110,7 +111,7 @@ impl Nodes {
                     counted(document.nodes.len(), "node")
                 )
             }),
-            rows: rows(document),
+            rows: aligned(rows(document)),
             packing: outlook::packing(document),
             lead_time: outlook::lead_time(document),
             schedule_finding: outlook::schedule(document),
@@ -289,6 +290,11 @@ fn rows(document: &PlanDocument) -> Vec<Row> {
     nodes.sort_by_key(|node| shape(node));
     let groups = nodes.chunk_by(|a, b| shape(a) == shape(b));
     groups.take(ROWS).map(|group| row(group, &counted(group.len(), "node"))).collect()
+}
+
+fn aligned(mut rows: Vec<Row>) -> Vec<Row> {
+    align_points(rows.iter_mut().map(|row| &mut row.price));
+    rows
 }
 
 fn row(group: &[&NodeDocument], name: &str) -> Row {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::columns::align_points;
 use crate::document::{ForecastDocument, PlanDocument};
 use crate::format::{count, counted, percent, printable, quantile, signal_name, tied};
 use crate::html::chart::coverage;
@@ -53,11 +54,17 @@ impl ForecastTrust {
             let key = |f: &ForecastDocument| order::error_over_naive(f).unwrap_or(f64::INFINITY);
             key(b).total_cmp(&key(a))
         });
+        let mut rows: Vec<Row> = ordered.iter().take(ROWS).map(|f| row(f, level)).collect();
+        let columns: [fn(&mut Row) -> &mut String; 4] =
+            [|row| &mut row.error, |row| &mut row.naive, |row| &mut row.ratio, |row| &mut row.covered];
+        for column in columns {
+            align_points(rows.iter_mut().map(column));
+        }
         Self {
             summary: order::forecast_trust(document).map(|text| tied(text.trim_end_matches('.'))),
             coverage_finding: coverage_finding(&means),
             coverage_chart: (!means.is_empty()).then(|| coverage::draw(&each, &means)),
-            rows: ordered.iter().take(ROWS).map(|f| row(f, level)).collect(),
+            rows,
             more: (ordered.len() > ROWS)
                 .then(|| format!("{} more are in the JSON.", counted(ordered.len() - ROWS, "forecast"))),
             level: quantile(level),

@@ -1,9 +1,10 @@
 //! Each workload before and after, with its forecast and its reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::columns::align_points;
 use crate::document::{PlanDocument, Quantities, WorkloadDocument};
 use crate::domain::menu::Basis;
 use crate::domain::plan::WorkloadPlan;
@@ -15,7 +16,7 @@ use crate::{order, prose};
 
 use super::marks::{MarkKeys, MarksView};
 
-/// Workloads with a section of their own.
+/// Workloads with a section of their own, of those that change or were measured.
 const SECTIONS: usize = 40;
 /// Rows of the table.
 const ROWS: usize = 400;
@@ -82,18 +83,28 @@ impl Workloads {
     pub(super) fn of(run: &Run, document: &PlanDocument) -> Self {
         let plans: BTreeMap<&WorkloadId, &WorkloadPlan> = run.plan.workloads.iter().map(|w| (&w.id, w)).collect();
         let ordered = order::by_importance(document);
-        let anchors: Vec<String> = (1..=ordered.len().min(SECTIONS)).map(|i| format!("workload-{i}")).collect();
-        let sections = ordered
-            .iter()
-            .zip(&anchors)
-            .filter_map(|(workload, anchor)| {
-                let plan = plans.get(&workload_id(workload))?;
-                Some(section(run, document, workload, plan, anchor))
-            })
-            .collect();
+        let measured: BTreeSet<&Subject> = run.forecasts.iter().map(|f| &f.subject).collect();
+        // Of others there is nothing to say that their row does not.
+        let has_section = |workload: &WorkloadDocument| {
+            workload.is_changed() || measured.contains(&Subject::Workload(workload_id(workload)))
+        };
+        let mut sections = Vec::new();
+        let mut rows = Vec::new();
+        for (index, workload) in ordered.iter().enumerate() {
+            let plan = plans.get(&workload_id(workload)).filter(|_| sections.len() < SECTIONS && has_section(workload));
+            let anchor = plan.map(|_| format!("workload-{}", index + 1));
+            if let (Some(plan), Some(anchor)) = (plan, &anchor) {
+                sections.push(section(run, document, workload, plan, anchor));
+            }
+            if index < ROWS {
+                rows.push(row(workload, anchor.as_ref()));
+            }
+        }
+        align_points(rows.iter_mut().map(|row: &mut Row| &mut row.risk_now));
+        align_points(rows.iter_mut().map(|row| &mut row.risk));
         Self {
             finding: finding(document),
-            rows: ordered.iter().take(ROWS).enumerate().map(|(i, w)| row(w, anchors.get(i))).collect(),
+            rows,
             more: (ordered.len() > ROWS)
                 .then(|| format!("{} more are in the JSON.", counted(ordered.len() - ROWS, "workload"))),
             sections,
@@ -194,7 +205,7 @@ fn charts(run: &Run, plan: &WorkloadPlan) -> Vec<ChartView> {
     let decisive = match &plan.basis {
         Basis::Demand { signal, .. } => *signal,
         Basis::Latency { .. } => Signal::RequestsPerSecond,
-        Basis::Declared { .. } | Basis::Bound { .. } => Signal::CpuCores,
+        Basis::Declared { .. } | Basis::Held { .. } | Basis::Bound { .. } => Signal::CpuCores,
     };
     let subject = Subject::Workload(plan.id.clone());
     let memory_changes = plan.requests.memory_bytes() != plan.requests_now.memory_bytes();
