@@ -17,7 +17,7 @@ use super::occupancy::Occupancy;
 use super::patterns::{self, Packing};
 use super::place::{close_empty, place_waiting};
 use super::round::Guide;
-use demand::Demand;
+use demand::{Demand, settled_cost};
 use place::{fill_nodes, swap_in};
 
 /// Smallest difference between prices an hour that packings are compared by.
@@ -44,7 +44,8 @@ pub(super) fn purchase(
     let demand = Demand::new(before)?;
     let given = demand.packing_of(bought);
     let improved = patterns::improve(&demand.problem, given, stop, clock);
-    let bound = demand.is_all(before).then(|| improved.answer.bound as f64 * PRICE_UNIT + demand.settled_cost(before));
+    let settled = settled_cost(before.instance);
+    let bound = settled.map(|settled| improved.answer.bound as f64 * PRICE_UNIT + settled);
     let worth = demand.worth_of_groups(before, &improved.worth);
     Some(Purchase { demand, packing: improved.answer.packing, bound, worth })
 }

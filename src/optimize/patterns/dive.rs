@@ -54,7 +54,7 @@ fn descend(
         let mut prices = relaxed.master.solve()?;
         for _ in 0..PRICING_ROUNDS {
             let mut added = false;
-            for mut pattern in relaxed.pricer.improving(&prices.item, &prices.quota, &left, NODES).0 {
+            for mut pattern in relaxed.pricer.improving(&prices.item, &prices.quota, &left, NODES, false).0 {
                 complete(problem, &mut pattern, &left, 0..problem.items.len());
                 added |= relaxed.master.add(pattern);
             }

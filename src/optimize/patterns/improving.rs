@@ -32,14 +32,15 @@ impl<'a> Pricer<'a> {
         self.problem.bins.len() > MOST_SEARCHED
     }
 
-    /// Patterns worth more than their price at these worths and prices of quotas, and for each kind of bin a bound of the
-    /// worth of a pattern.
+    /// Patterns worth more than their price at these worths and prices of quotas, those of a kind of bin as they were found
+    /// or the best first; and for each kind of bin a bound of the worth of a pattern.
     pub(super) fn improving(
         &self,
         worth: &[f64],
         quota: &[f64],
         counts: &[u32],
         nodes: usize,
+        best_first: bool,
     ) -> (Vec<Pattern>, Vec<f64>) {
         let problem = self.problem;
         let above: Vec<f64> = problem
@@ -52,7 +53,9 @@ impl<'a> Pricer<'a> {
         let mut most = vec![f64::INFINITY; problem.bins.len()];
         let mut patterns = Vec::new();
         let mut take = |mut found: Vec<(f64, Pattern)>| {
-            found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            if best_first || found.len() > most_columns {
+                found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            }
             patterns.extend(found.into_iter().take(most_columns).map(|(_, pattern)| pattern));
         };
         let mut settled = vec![false; problem.bins.len()];

@@ -144,7 +144,7 @@ fn tables(problem: &PackingProblem, bins: Vec<usize>) -> Vec<Table> {
     let mut groups: Vec<(Vec<u32>, Vec<usize>)> = alike.into_iter().filter(|(_, bins)| bins.len() > 1).collect();
     groups.sort_by_key(|(_, bins)| std::cmp::Reverse(bins.len()));
     groups.truncate(MOST_TABLES);
-    groups.into_iter().filter_map(|(limits, bins)| Table::new(problem, &limits, bins)).collect()
+    groups.into_iter().filter_map(|(limits, bins)| Table::new(problem, &limits, &bins)).collect()
 }
 
 /// Room, dimension by dimension, that all but the largest of the packing's bins have; of all kinds where it has none.
@@ -163,11 +163,11 @@ fn largest_used(problem: &PackingProblem, packing: &Packing) -> Vec<i64> {
 }
 
 impl Table {
-    fn new(problem: &PackingProblem, limits: &[u32], bins: Vec<usize>) -> Option<Self> {
+    fn new(problem: &PackingProblem, limits: &[u32], bins: &[usize]) -> Option<Self> {
         let items: Vec<usize> = (0..problem.items.len()).filter(|item| limits[*item] > 0).collect();
         let dimensions = problem.bins[bins[0]].capacity.len();
-        let apart: BTreeSet<usize> = (0..dimensions).filter(|d| is_exclusion(problem, &bins, *d)).collect();
-        let axes = axes(problem, &items, &bins, &apart)?;
+        let apart: BTreeSet<usize> = (0..dimensions).filter(|d| is_exclusion(problem, bins, *d)).collect();
+        let axes = axes(problem, &items, bins, &apart)?;
         let (last, others) = axes.split_last()?;
         let outer: Vec<usize> = others.iter().map(Axis::cells).collect();
         let row_of =
@@ -371,11 +371,11 @@ impl<'a> Filled<'a> {
     fn read(&self, mut cell: usize, mut content: Vec<usize>) -> Vec<usize> {
         for layer in (1..self.layers.len()).rev() {
             let below = &self.layers[layer - 1];
-            if self.layers[layer][cell] > below[cell] {
-                if let Some((step, rest)) = self.best(cell, &self.table.sets[layer - 1], below) {
-                    content.push(step.item);
-                    cell = rest;
-                }
+            if self.layers[layer][cell] > below[cell]
+                && let Some((step, rest)) = self.best(cell, &self.table.sets[layer - 1], below)
+            {
+                content.push(step.item);
+                cell = rest;
             }
         }
         while self.layers[0][cell] > 0.0 {

@@ -84,7 +84,7 @@ pub(super) fn relax<'a>(
         let Some(prices) = state.master.solve() else { break };
         steady &= state.pricer.has_many_kinds() && state.proof > 0.0;
         let worth = if steady { between(&prices.item, &state.worth) } else { prices.item.clone() };
-        let (patterns, most) = state.pricer.improving(&worth, &prices.quota, &counts, nodes);
+        let (patterns, most) = state.pricer.improving(&worth, &prices.quota, &counts, nodes, true);
         let proof = proven(problem, &worth, &most);
         if proof > state.proof {
             state.proof = proof;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::instance::{Amounts, Instance};
+use super::super::instance::{Amounts, Group, Instance};
 use super::super::occupancy::Occupancy;
 use super::super::patterns::{BinType, Item, Packing, PackingProblem, Pattern};
 use super::super::place::{Kind, in_order, kind};
@@ -96,17 +96,6 @@ impl Demand {
         Some(Self { problem, sites, lots: by_item })
     }
 
-    /// Whether nothing else is decided: nothing stands, and no workload has a choice.
-    pub(super) fn is_all(&self, before: &Occupancy<'_>) -> bool {
-        let one = |group: &super::super::instance::Group<'_>| group.options.len() == 1 && group.templates.len() <= 1;
-        before.instance.standing == 0 && before.instance.groups.iter().all(one)
-    }
-
-    /// Cost an hour that no purchase changes: the risk of the only choices.
-    pub(super) fn settled_cost(&self, before: &Occupancy<'_>) -> f64 {
-        before.instance.groups.iter().flat_map(|group| &group.options).map(|option| option.risk_cost_per_hour).sum()
-    }
-
     /// What the bought nodes hold of the pods that waited.
     pub(super) fn packing_of(&self, bought: &Occupancy<'_>) -> Packing {
         let mut bin_of = BTreeMap::new();
@@ -138,6 +127,15 @@ impl Demand {
         let lots = self.lots.iter().enumerate().flat_map(|(item, lots)| lots.iter().map(move |lot| (item, lot)));
         lots.filter_map(of_lot).collect()
     }
+}
+
+/// What every plan costs beside what is bought for the pods that wait; `None` where more is decided: something stands, or a
+/// workload has a choice.
+pub(super) fn settled_cost(instance: &Instance<'_>) -> Option<f64> {
+    let settled = |group: &Group<'_>| group.options.len() == 1 && group.templates.len() <= 1;
+    let options = || instance.groups.iter().flat_map(|group| &group.options);
+    let decided = instance.standing == 0 && instance.groups.iter().all(settled);
+    decided.then(|| options().map(|option| option.risk_cost_per_hour).sum())
 }
 
 /// Prototypes that no waiting pod tells apart.
