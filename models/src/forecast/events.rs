@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn errors_of_two_kinds_add_in_squares_and_keep_their_order() {
         let widening = Widening { factor: 2.0, error: 3.0 };
-        assert_eq!(widening.scale(2.0), 5.0);
+        assert!((widening.scale(2.0) - 5.0).abs() < 1e-12);
         assert_eq!((widening.distance(2.0, 1.0), widening.distance(-2.0, -1.0)), (5.0, -5.0));
         assert_eq!((widening.distance(-2.0, 0.0), Widening::default().distance(-2.0, 9.0)), (-4.0, -2.0));
         let rising: Vec<f64> =

@@ -21,8 +21,8 @@ const PENALTY: f64 = 1.0;
 /// than they are. So the fleet is halved, and each half's series are tested with what the other half taught: such a fit
 /// knows other series' newest steps, but nothing of their own.
 ///
-/// Series whose week looks like their day need other coefficients than series whose weekends differ, so beside the fit over
-/// all there is one over each series' kin.
+/// Series whose week looks like their day need other coefficients than series whose weekends differ, so where there are
+/// enough of either, each kind has a fit of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pooled {
     season: usize,
@@ -37,7 +37,7 @@ struct Reach {
     name: &'static str,
     lags: Vec<usize>,
     all: Taught,
-    /// By kind; none where the kin have too few rows.
+    /// By kind, where there are several; none where the kin have too few rows.
     kin: Vec<Option<Taught>>,
 }
 
@@ -64,8 +64,8 @@ impl Taught {
     }
 }
 
-/// Longest reach where there are kin: a fortnight of the fleet added nothing to what kin say with a week, and is the dearest
-/// to fit.
+/// Lags of the longest regression that kin have one of their own of. Where they have one for a day, the fleet has none that
+/// is longer: its fortnight added nothing to what kin say with a week, and is the dearest to fit.
 const MOST_KIN_LAGS: usize = 200;
 /// Standing of what kin taught: on validation windows of M4 1, 3 and 6 erred by 0.764, 0.754 and 0.753 with a fortnight,
 /// and by 0.681, 0.677 and 0.678 with all of the history.
@@ -154,7 +154,8 @@ impl Pooled {
         let season = *seasons.first()?;
         let scaled = |&(_, values, first_cut): &(u64, &[f64], usize)| Scaled::new(values, season, first_cut);
         let kinds = Kinds::of(histories.iter().filter_map(scaled).map(|scaled| scaled.z), seasons);
-        let most = if kinds.count() > 1 { MOST_KIN_LAGS } else { MOST_LAGS };
+        let with_kin = kinds.count() > 1 && !reaches(seasons, MOST_KIN_LAGS).is_empty();
+        let most = if with_kin { MOST_KIN_LAGS } else { MOST_LAGS };
         let sets = reaches(seasons, most);
         // By set, kind and half; the last kind is that of series without one.
         let empty = |set: &LagSet| vec![[(); 2].map(|()| Dense::new(set.longest())); kinds.count() + 1];
@@ -178,7 +179,6 @@ impl Pooled {
             }
         }
         halves.sort_unstable();
-        let alone = kinds.count() == 1;
         let reach = |(set, by_kind): (LagSet, Vec<[Dense; 2]>)| {
             let mut grams: Vec<[Gram; 2]> = by_kind.iter().map(|halves| halves.each_ref().map(Dense::gram)).collect();
             let mut all = grams.pop()?;
@@ -186,7 +186,7 @@ impl Pooled {
                 all.iter_mut().zip(halves).for_each(|(sum, more)| sum.add(more));
             }
             let taught = |halves: [Gram; 2]| Taught::new(halves, &set);
-            let kin = if alone { Vec::new() } else { grams.into_iter().map(taught).collect() };
+            let kin = if with_kin { grams.into_iter().map(taught).collect() } else { Vec::new() };
             Some(Reach { name: set.name, all: taught(all)?, kin, lags: set.lags })
         };
         let reaches: Vec<Reach> = sets.into_iter().zip(sums).filter_map(reach).collect();

@@ -18,15 +18,15 @@ pub(crate) const SHORTEST: usize = 4;
 /// something that the ones before do not. Where there is none to be seen, it is looked for once more with all stretches at
 /// the same size: a season is a matter of shape, and a few days of ten times the load outweigh all others.
 pub(crate) fn tested(values: &[f64], candidates: &[usize]) -> Vec<usize> {
-    let found = tested_in(values, candidates, |rest, _| rest);
+    let found = tested_in(values, candidates, |rest, _| rest.to_vec());
     if found.is_empty() { tested_in(values, candidates, evened) } else { found }
 }
 
-fn tested_in(values: &[f64], candidates: &[usize], evened: fn(Vec<f64>, usize) -> Vec<f64>) -> Vec<usize> {
+fn tested_in(values: &[f64], candidates: &[usize], as_seen: fn(&[f64], usize) -> Vec<f64>) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
     for &season in candidates.iter().filter(|&&s| s >= SHORTEST && values.len() >= 2 * s + SHORTEST) {
         // What a shorter season explains is taken out first, or its multiples would all look like seasons.
-        let mut rest = evened(detrended(values, season), season);
+        let mut rest = as_seen(&detrended(values, season), season);
         for &shorter in &found {
             rest = without_profile(&rest, shorter);
         }
@@ -86,7 +86,7 @@ fn detrended(values: &[f64], width: usize) -> Vec<f64> {
 }
 
 /// Values over their running mean size over `width` steps.
-fn evened(values: Vec<f64>, width: usize) -> Vec<f64> {
+fn evened(values: &[f64], width: usize) -> Vec<f64> {
     let sizes: Vec<f64> = values.iter().map(|v| v.abs()).collect();
     let sums = super::regression::running_sums(&sizes);
     let n = values.len();
