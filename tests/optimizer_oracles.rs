@@ -126,7 +126,7 @@ fn most_small_problems_are_solved_to_the_optimum() {
 /// The joint model is large enough for a proof beside the search and for neighbourhoods on two threads.
 #[test]
 fn two_threads_give_equal_plans_byte_for_byte() {
-    let size = joint::Size { services: 16, types: 5, zones: 3 };
+    let size = joint::Size { services: 8, types: 4, zones: 3 };
     let (case, policy) = (joint::joint(size, 5), joint::policy());
     let stop = StopRule { time_limit: Duration::from_mins(10), gap: 0.0, seed: 3, threads: 2 };
     let plan = || {

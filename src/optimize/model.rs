@@ -304,16 +304,6 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Pods of the group on each node that may be given back.
-    fn held_on_drained(&self, group: usize) -> Vec<(usize, f64)> {
-        let contents = self.pools.iter().flat_map(|pool| &pool.contents);
-        let held = contents.filter_map(|content| {
-            let drained = self.find(Quantity::Drained { node: content.nodes[0] })?;
-            Some((drained, f64::from(*content.pods.get(&group)?)))
-        });
-        held.collect()
-    }
-
     /// Moves, drains and the budgets on them.
     fn changes(&mut self) {
         let instance = self.instance;
@@ -354,12 +344,6 @@ impl<'a> Model<'a> {
             let existing = group.pods.len() as u32;
             let (removed, right) =
                 self.per_choice(index, None, |replicas| f64::from(existing.saturating_sub(replicas)));
-            // Follows from the rows above; said in one row, the solver sees which nodes cannot go together.
-            let mut held = self.held_on_drained(index);
-            if held.len() > 1 {
-                held.extend(removed.iter().map(|(v, a)| (*v, -a)));
-                self.row(format!("drains/{name}"), held, Sense::AtMost, right + f64::from(allowed));
-            }
             leaving.push((moved, -1.0));
             leaving.extend(removed.into_iter().map(|(v, a)| (v, -a)));
             self.row(format!("moves/{name}"), leaving, Sense::AtMost, right);

@@ -14,7 +14,7 @@ use super::occupancy::Occupancy;
 use super::round::Guide;
 use super::solve::{Effort, Restriction, Whole, integer};
 use apply::apply;
-use choose::{changeable, cuts};
+use choose::{OFFERS, changeable, cuts};
 use program::{Program, program};
 use survey::Survey;
 
@@ -35,13 +35,15 @@ const MEANINGFUL: f64 = 1e-7;
 pub(super) struct Neighbourhoods {
     rotation: Rotation,
     core: usize,
+    /// Neighbourhoods so far.
+    planned: usize,
     /// Nodes that were in a core since something was last gained.
     idle: usize,
 }
 
 impl Neighbourhoods {
     pub(super) fn new(seed: u64) -> Self {
-        Self { rotation: Rotation::new(seed), core: FIRST_CORE, idle: 0 }
+        Self { rotation: Rotation::new(seed), core: FIRST_CORE, planned: 0, idle: 0 }
     }
 
     /// Plans one neighbourhood a thread anew, none of which has a node of another's; `false` once the largest ones have
@@ -51,13 +53,21 @@ impl Neighbourhoods {
     /// which is found first.
     pub(super) fn round(&mut self, state: &mut Occupancy<'_>, guide: &Guide, effort: Effort) -> bool {
         let span = changeable(state).len();
-        if span == 0 || self.idle > 2 * span && (self.core >= LARGEST_CORE || self.core >= span) {
-            return false;
-        }
-        if self.idle > 2 * span {
+        // A core of all there is needs no second look, once every offer was looked at.
+        let whole = self.core >= span;
+        let offers = state.instance.sites.len() - state.instance.standing;
+        let looks = if whole { offers.div_ceil(OFFERS).max(1) } else { 2 };
+        if self.idle >= looks * span {
+            if whole || self.core >= LARGEST_CORE {
+                return false;
+            }
             (self.core, self.idle) = (self.core + self.core / 2, 0);
         }
-        let cuts = cuts(state, guide, &mut self.rotation, self.core, effort.threads.max(1));
+        let cuts = cuts(state, guide, &mut self.rotation, self.core, (self.planned, effort.threads.max(1)));
+        if cuts.is_empty() {
+            return false;
+        }
+        self.planned += cuts.len();
         let asked: Vec<(Survey, Program)> = cuts
             .iter()
             .map(|cut| {

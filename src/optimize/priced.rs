@@ -3,7 +3,9 @@
 //! Geoffrion, 1974). What is left falls apart into workloads that only nodes given back and limits on moves bind together,
 //! and is solved in whole numbers in seconds where the program itself takes hours.
 
-use crate::domain::problem::{Problem, Quantity};
+use std::collections::BTreeMap;
+
+use crate::domain::problem::{Constraint, Problem, Quantity, Sense};
 
 use super::certificate::signed;
 use super::solve::Restriction;
@@ -36,12 +38,43 @@ pub(super) fn priced(problem: &Problem, row_prices: &[f64]) -> Problem {
             priced.variables[*variable].cost -= price * amount;
         }
     }
+    priced.constraints.extend(drains(problem));
     // Sums of floating-point numbers are not exact.
     priced.constant -= 1e-9 * rounding;
     for variable in &mut priced.variables {
         variable.integer &= !matches!(variable.quantity, Quantity::Replicas { .. } | Quantity::Unplaced { .. });
     }
     priced
+}
+
+/// For each workload, that the pods it has on nodes given back are no more than may move or go: `Σ held · drained ≤ most
+/// moves + Σ_k max(0, pods − R_k) y_k`. It follows from who leaves (`displaced`, `moves`); said in one row, the solver sees
+/// which nodes cannot go together.
+fn drains(problem: &Problem) -> Vec<Constraint> {
+    let leaving = |terms: &[(usize, f64)]| {
+        let mut columns = terms.iter().map(|(v, _)| *v);
+        columns.find(|v| matches!(problem.variables[*v].quantity, Quantity::Leaving { .. }))
+    };
+    let rows = || problem.constraints.iter();
+    let mut held: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
+    for row in rows().filter(|row| row.name.starts_with("displaced/")) {
+        let drained =
+            row.terms.iter().filter(|(v, _)| matches!(problem.variables[*v].quantity, Quantity::Drained { .. }));
+        held.entry(leaving(&row.terms).unwrap_or(usize::MAX)).or_default().extend(drained.map(|(v, a)| (*v, -a)));
+    }
+    let of_moves = |row: &Constraint| {
+        let (mut terms, mut right) = (Vec::new(), row.right);
+        for (variable, amount) in &row.terms {
+            match problem.variables[*variable].quantity {
+                Quantity::Leaving { .. } => terms.extend(held.get(variable).into_iter().flatten().copied()),
+                Quantity::Moved { .. } => right += problem.variables[*variable].upper,
+                _ => terms.push((*variable, *amount)),
+            }
+        }
+        let name = row.name.replacen("moves/", "drains/", 1);
+        Constraint { name, rule: None, unit: row.unit.clone(), terms, sense: Sense::AtMost, right }
+    };
+    rows().filter(|row| row.name.starts_with("moves/")).map(of_moves).filter(|row| row.terms.len() > 1).collect()
 }
 
 /// Whether nodes that stand may be given back at all: without them the priced program says nothing.

@@ -42,6 +42,9 @@ const OPTIMAL_GAP: f64 = 1e-6;
 /// Integers beyond which the whole program is not tried as one.
 const MOST_INTEGERS: usize = 10_000;
 
+/// Integers below which the whole program is solved sooner than one with room at a price.
+const LEAST_PRICED: usize = 1000;
+
 /// Nodes of one search tree of the solver.
 const MOST_TREE_NODES: i32 = 20_000;
 
@@ -335,7 +338,7 @@ impl<'a> Stages<'a, '_> {
         relaxed: &Relaxation,
         proof: &mut Proof,
     ) -> bool {
-        if self.done(incumbent, proof) || !gives_back(problem) {
+        if self.done(incumbent, proof) || integers(problem) < LEAST_PRICED || !gives_back(problem) {
             return false;
         }
         self.report(Stage::Round, incumbent, Some(proof.bound));
@@ -408,7 +411,8 @@ impl<'a> Stages<'a, '_> {
     /// The program with a pool for each node, where it is small enough: pods that fit pools may not fit nodes.
     fn prove_by_node(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, turns: &mut Turns, proof: &mut Proof) {
         let instance = self.instance;
-        if self.done(incumbent, proof) || instance.standing == 0 {
+        let alone = self.pools.iter().all(|pool| pool.nodes.len() < 2 && pool.joins.is_none());
+        if self.done(incumbent, proof) || alone {
             return;
         }
         let pools = pools_by_node(instance);

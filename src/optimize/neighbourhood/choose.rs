@@ -9,28 +9,44 @@ use super::super::place::quota_left;
 use super::super::round::Guide;
 use super::survey::Cut;
 
-/// Open nodes that take pods of a core, for each node of it.
+/// Open nodes that take pods of a core, for each node of it; more where the core is nodes that are bought, whose pods may
+/// go anywhere without another move.
 const RECEIVERS: usize = 1;
+const RECEIVERS_OF_BOUGHT: usize = 4;
 
 /// Offers a neighbourhood may buy one node of each of.
-const OFFERS: usize = 6;
+pub(super) const OFFERS: usize = 6;
 
-/// So many neighbourhoods of cores of `size` nodes that have no node in common.
+/// So many neighbourhoods of cores of `size` nodes that have no node in common, beginning with number `first` of all.
+///
+/// Each second one is of nodes that are bought: they are there because pods found no room elsewhere.
 pub(super) fn cuts(
     occupancy: &Occupancy<'_>,
     guide: &Guide,
     rotation: &mut Rotation,
     size: usize,
-    most: usize,
+    (first, most): (usize, usize),
 ) -> Vec<Cut> {
     let mut left: BTreeSet<usize> =
         (0..occupancy.nodes.len()).filter(|n| occupancy.nodes[*n].open || !occupancy.nodes[*n].bought).collect();
     let changeable = changeable(occupancy);
     let mut cuts = Vec::new();
     let groups = groups_of(occupancy);
+    let bought: Vec<usize> =
+        (0..occupancy.nodes.len()).filter(|n| occupancy.nodes[*n].bought && occupancy.nodes[*n].open).collect();
     while cuts.len() < most && changeable.iter().any(|n| left.contains(n)) {
-        let core = core(occupancy, &groups, &changeable, rotation, size, &mut left);
-        let receivers = receivers(occupancy, rotation, RECEIVERS * size, &mut left);
+        let turn = rotation.partner(bought.len()).min(bought.len());
+        let mut core: Vec<usize> = bought[turn..].iter().chain(&bought[..turn]).copied().collect();
+        core.retain(|n| left.contains(n));
+        core.truncate(size);
+        let of_bought = !core.is_empty() && (first + cuts.len()).is_multiple_of(2);
+        if of_bought {
+            left.retain(|n| !core.contains(n));
+        } else {
+            core = other_core(occupancy, &groups, &changeable, rotation, size, &mut left);
+        }
+        let takers = if of_bought { RECEIVERS_OF_BOUGHT } else { RECEIVERS };
+        let receivers = receivers(occupancy, rotation, takers * size, &mut left);
         let offers = offers(occupancy, guide, rotation);
         cuts.push(Cut { core, receivers, offers });
     }
@@ -58,8 +74,9 @@ pub(super) fn changeable(occupancy: &Occupancy<'_>) -> Vec<usize> {
         let goes = |homes: &BTreeMap<usize, u32>| instance.sites[node.site].may_drain && homes.iter().all(may_leave);
         if node.bought { node.open } else { !node.open || at_home.get(*n).is_some_and(goes) }
     };
-    let found: Vec<usize> = (0..occupancy.nodes.len()).filter(passes).collect();
-    if found.is_empty() { (0..occupancy.nodes.len()).collect() } else { found }
+    let there = || (0..occupancy.nodes.len()).filter(|n| occupancy.nodes[*n].open || !occupancy.nodes[*n].bought);
+    let found: Vec<usize> = there().filter(passes).collect();
+    if found.is_empty() { there().collect() } else { found }
 }
 
 /// Groups with pods on each node, or at home there.
@@ -76,7 +93,7 @@ fn groups_of(occupancy: &Occupancy<'_>) -> Vec<BTreeSet<usize>> {
 
 /// The next node of the rotation, with those that share most workloads with it, because limits on moves bind them
 /// together, those that go where it stays or stay where it goes, and others as they come.
-fn core(
+fn other_core(
     occupancy: &Occupancy<'_>,
     groups: &[BTreeSet<usize>],
     changeable: &[usize],
