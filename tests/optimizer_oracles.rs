@@ -6,6 +6,8 @@
 mod case;
 #[path = "optimizer_oracles/enumeration.rs"]
 mod enumeration;
+#[path = "optimizer_oracles/warm.rs"]
+mod warm;
 
 use std::time::Duration;
 

@@ -11,6 +11,7 @@ mod budgets;
 mod cost;
 mod fit;
 mod order;
+pub(crate) mod part;
 mod policy;
 mod relations;
 mod spread;

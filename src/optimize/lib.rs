@@ -42,11 +42,14 @@ mod pools;
 mod reasons;
 mod relations;
 mod restrict;
+mod resume;
 mod round;
 mod rules;
 mod search;
 mod sensitivity;
+pub mod session;
 mod shapes;
+mod shrink;
 mod sites;
 mod solve;
 mod start;
@@ -154,7 +157,8 @@ pub fn plan(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Plan, OptimizeError> {
     validate(catalog, policy, menus)?;
-    Ok(search::search(snapshot, catalog, policy, menus, stop, clock, progress))
+    let (plan, _) = search::search(snapshot, catalog, policy, menus, stop, clock, progress);
+    Ok(plan)
 }
 
 fn validate(catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Result<(), OptimizeError> {

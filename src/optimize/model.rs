@@ -379,7 +379,7 @@ impl<'a> Model<'a> {
 }
 
 /// What a capacity row counts in, so that its numbers are near one, and what one is called.
-fn scale_of(resource: &str) -> (f64, &str) {
+pub(super) fn scale_of(resource: &str) -> (f64, &str) {
     match resource {
         CPU => (1000.0, "core"),
         MEMORY => (f64::from(1 << 30), "GiB"),

@@ -4,6 +4,7 @@
 
 mod admission;
 mod fullness;
+mod shelf;
 mod spreads;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use super::instance::{Amounts, Instance, Standing};
 use super::relations::Relations;
 pub(super) use admission::Wish;
 use fullness::Fullness;
+pub(super) use shelf::Shelf;
 use spreads::Spreads;
 
 /// A pod, existing or to come.

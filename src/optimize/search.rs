@@ -27,6 +27,7 @@ use super::relations::Relations;
 use super::restrict::around;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
+use super::session::Prices;
 use super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax};
 use super::start::start;
 use super::{Progress, Stage};
@@ -89,6 +90,7 @@ struct Proof {
     unplaceable: f64,
 }
 
+/// The best plan found, and the prices its bound rests on.
 pub(super) fn search(
     snapshot: &Snapshot,
     catalog: &Catalog,
@@ -97,7 +99,7 @@ pub(super) fn search(
     stop: &StopRule,
     clock: &dyn Clock,
     progress: &mut dyn FnMut(Progress),
-) -> Plan {
+) -> (Plan, Prices) {
     let watch = Watch { clock, stop };
     progress(Progress { stage: Stage::Collapse, cost_per_hour: None, bound_per_hour: None });
     let instance = Instance::new(snapshot, catalog, policy, menus);
@@ -140,7 +142,9 @@ pub(super) fn search(
         let optimum = problem.cost_of(&relaxed.values);
         sensitivity::confirm(&mut problem, optimum, &mut plan.binding, &effort);
     }
-    plan
+    let classes = coarse.map_or_else(|| (0..instance.groups.len()).collect(), |coarse| coarse.group_of.clone());
+    let prices = Prices::read(seen, &pools, &problem, &relaxed.row_prices, classes);
+    (plan, prices)
 }
 
 /// What every stage needs.
