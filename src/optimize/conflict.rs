@@ -9,11 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::plan::{Conflict, Repair};
 use crate::domain::problem::{Constraint, Problem, Quantity, Sense, Variable};
 
-use super::solve::{Effort, Outcome, relax};
-
-/// Terms of a program beyond which no conflict is looked for: each rule takes a solve. A count and not a time, so that
-/// equal inputs give equal answers.
-const MOST_TERMS: usize = 60_000;
+use super::solve::{Effort, Outcome, is_quick, relax};
 
 /// Rules that a conflict is searched among.
 const MOST_RULES: usize = 40;
@@ -24,8 +20,7 @@ const ROUNDING: f64 = 1e-6;
 /// The conflict that leaves pods of these groups (by index) without a node; `None` where their pods all fit in the
 /// relaxation, or where no change of rules would let them in.
 pub(super) fn conflict(problem: &Problem, groups: &BTreeSet<usize>, effort: &dyn Fn() -> Effort) -> Option<Conflict> {
-    let terms: usize = problem.constraints.iter().map(|row| row.terms.len()).sum();
-    if groups.is_empty() || terms > MOST_TERMS {
+    if groups.is_empty() || !is_quick(problem) {
         return None;
     }
     let all_placed = placing_all(problem, groups);

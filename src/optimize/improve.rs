@@ -6,12 +6,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::consolidate::{empty, may_go, saving};
+use super::incumbent::MEANINGFUL;
 use super::instance::Standing;
 use super::occupancy::{Occupancy, PodState};
 use super::round::Guide;
-
-/// Cost an hour below which one state is not cheaper than another.
-const MEANINGFUL: f64 = 1e-9;
 
 /// Nodes tried in place of one that stands again.
 const TRIED: usize = 24;

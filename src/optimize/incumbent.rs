@@ -6,7 +6,7 @@ use super::plan::{explain, plan_of};
 use crate::domain::plan::{CostParts, Plan};
 
 /// Cost an hour below which one plan is not cheaper than another.
-const MEANINGFUL: f64 = 1e-9;
+pub(super) const MEANINGFUL: f64 = 1e-9;
 
 /// The cheapest plan that passed the check, and the one state it was made from: a state of a large cluster takes
 /// megabytes.

@@ -286,10 +286,8 @@ impl<'a> Occupancy<'a> {
             self.fullness.node(layout, node, on, true);
         }
         let (site, host) = (on.site, on.host);
-        let domain = |counter: usize| match self.relations.counters[counter].key {
-            key if key == layout.host_key => host,
-            key => layout.domains[site][key],
-        };
+        let relations = self.relations;
+        let domain = |counter: usize| relations.domain_of(counter, site, host);
         for counter in self.relations.counted_by(state.template, state.group) {
             if let Some(domain) = domain(counter) {
                 step_at(&mut self.counts[counter], domain, up);
@@ -334,13 +332,9 @@ impl<'a> Occupancy<'a> {
     pub(super) fn pods_in_its_domains(&self, pod: usize) -> u32 {
         let state = &self.pods[pod];
         let Some(node) = state.node.map(|node| &self.nodes[node]) else { return 0 };
-        let layout = &self.relations.layout;
         let counts = self.relations.spreads_of(state.template, state.group).filter_map(|rule| {
-            let domain = match self.relations.counters[rule.counter].key {
-                key if key == layout.host_key => node.host,
-                key => layout.domains[node.site][key],
-            };
-            self.counts[rule.counter].get(domain?).copied()
+            let domain = self.relations.domain_of(rule.counter, node.site, node.host)?;
+            self.counts[rule.counter].get(domain).copied()
         });
         counts.sum()
     }

@@ -326,6 +326,15 @@ impl Relations {
         self.templates.get(template).into_iter().flat_map(|t| &t.spread).chain(policy)
     }
 
+    /// The domain in which a counter counts what stands on a node of the site, whose host name is the domain `host`; `None`
+    /// where the node has no such label.
+    pub(super) fn domain_of(&self, counter: usize, site: usize, host: Option<usize>) -> Option<usize> {
+        match self.counters[counter].key {
+            key if key == self.layout.host_key => host,
+            key => self.layout.domains[site][key],
+        }
+    }
+
     /// Counters that count a pod of the template in the group.
     pub(super) fn counted_by(&self, template: usize, group: Option<usize>) -> impl Iterator<Item = usize> {
         let own = group.and_then(|g| self.group_spread.get(g)).and_then(Option::as_ref).map(|s| s.counter);

@@ -7,14 +7,10 @@ use crate::domain::plan::Binding;
 use crate::domain::problem::{Problem, Sense};
 
 use super::certificate::gap;
-use super::solve::{Effort, Outcome, relax};
+use super::solve::{Effort, Outcome, is_quick, relax};
 
 /// Rules solved again at most, the most valuable first.
 const RULES: usize = 6;
-
-/// Terms of a program beyond which its rules are left at their prices: the relaxation takes seconds then. A count and
-/// not a time, so that equal inputs give equal answers.
-const MOST_TERMS: usize = 60_000;
 
 /// Share of the optimum below which a saving is rounding.
 const ROUNDING: f64 = 1e-7;
@@ -22,8 +18,7 @@ const ROUNDING: f64 = 1e-7;
 /// Puts what the relaxation's optimum falls by in place of the price of each rule told of first; a rule that saves
 /// nothing is left out. Rules are in the order of what they save again.
 pub(super) fn confirm(problem: &mut Problem, optimum: f64, binding: &mut Vec<Binding>, effort: &dyn Fn() -> Effort) {
-    let terms: usize = problem.constraints.iter().map(|row| row.terms.len()).sum();
-    if terms > MOST_TERMS {
+    if !is_quick(problem) {
         return;
     }
     for rule in binding.iter_mut().take(RULES) {

@@ -44,6 +44,15 @@ impl Restriction {
     }
 }
 
+/// Terms of a program beyond which it is not solved again and again to explain a plan. A count and not a time, so that
+/// equal inputs give equal answers.
+const MOST_TERMS: usize = 60_000;
+
+/// Whether the relaxation is solved in moments, so that solving it once a rule is worth its time.
+pub(super) fn is_quick(problem: &Problem) -> bool {
+    problem.constraints.iter().map(|row| row.terms.len()).sum::<usize>() <= MOST_TERMS
+}
+
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {

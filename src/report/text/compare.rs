@@ -78,7 +78,7 @@ fn rules(comparison: &Comparison) -> Vec<String> {
             [printable(&rule.rule), saves(first), saves(second), printable(&rule.unit)]
         })
         .collect();
-    if rows.is_empty() { Vec::new() } else { table(["RULE", "FIRST", "SECOND", "UNIT"], &rows) }
+    table(["RULE", "FIRST", "SECOND", "UNIT"], &rows)
 }
 
 fn workloads(comparison: &Comparison) -> Vec<String> {
@@ -106,7 +106,7 @@ fn workloads(comparison: &Comparison) -> Vec<String> {
             ]
         })
         .collect();
-    if rows.is_empty() { Vec::new() } else { table(["WORKLOAD", "FIRST", "SECOND", "RISK"], &rows) }
+    table(["WORKLOAD", "FIRST", "SECOND", "RISK"], &rows)
 }
 
 fn nodes(comparison: &Comparison) -> Vec<String> {
@@ -124,10 +124,14 @@ fn nodes(comparison: &Comparison) -> Vec<String> {
             ]
         })
         .collect();
-    if rows.is_empty() { Vec::new() } else { table(["OFFER", "FIRST", "SECOND", "CHANGE"], &rows) }
+    table(["OFFER", "FIRST", "SECOND", "CHANGE"], &rows)
 }
 
+/// The lines of a table; none where it has no rows.
 fn table(headings: [&'static str; 4], rows: &[[String; 4]]) -> Vec<String> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
     let columns: Vec<Column> = headings
         .into_iter()
         .enumerate()
