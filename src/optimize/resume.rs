@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::domain::plan::{NodePlan, NodeState, Placement, PlacementState, Plan, WorkloadPlan};
+use crate::domain::plan::{NodeState, Placement, PlacementState};
 use crate::domain::resources::{PODS, Resources};
 use crate::domain::snapshot::WorkloadId;
 
+use super::earlier::{EarlierNode, EarlierPlan};
 use super::instance::{Choice, Group, Instance, Standing};
 use super::occupancy::{Occupancy, PodState};
 use super::place::quota_left;
@@ -25,7 +26,12 @@ pub(super) struct Resumed<'a> {
 
 /// The state that the plan describes. Where `asks`, each pod that comes is asked whether its node still takes it, and stays
 /// where it is, or waits, if not; else the plan is taken at its word, and only a check tells whether it still holds.
-pub(super) fn resume<'a>(instance: &'a Instance<'a>, relations: &'a Relations, plan: &Plan, asks: bool) -> Resumed<'a> {
+pub(super) fn resume<'a>(
+    instance: &'a Instance<'a>,
+    relations: &'a Relations,
+    plan: &EarlierPlan,
+    asks: bool,
+) -> Resumed<'a> {
     let mut state = Occupancy::empty(instance, relations, choices(instance, plan));
     let removed = removed(instance, &state.choices, plan);
     existing_pods(&mut state, &removed);
@@ -42,19 +48,19 @@ pub(super) fn resume<'a>(instance: &'a Instance<'a>, relations: &'a Relations, p
 }
 
 /// The plan's options, where they are still on the menu.
-fn choices(instance: &Instance<'_>, plan: &Plan) -> Vec<usize> {
-    let plans: BTreeMap<&WorkloadId, &WorkloadPlan> = plan.workloads.iter().map(|w| (&w.id, w)).collect();
-    let chosen = |(group, unchanged): (&Group<'_>, usize)| {
-        let plan = plans.get(group.id);
-        let own = || group.template.and_then(|t| instance.snapshot.templates.get(t)).map(|t| t.requests.clone());
-        let is_plans = |plan: &&&WorkloadPlan, option: &Choice| {
-            let size = group.sizes.get(option.size).cloned().flatten().or_else(own).unwrap_or_default();
-            option.replicas == plan.replicas && asked(&size) == asked(&plan.requests)
+fn choices(instance: &Instance<'_>, plan: &EarlierPlan) -> Vec<usize> {
+    let chosen: BTreeMap<&WorkloadId, (u32, &Resources)> =
+        plan.choices.iter().map(|(id, replicas, requests)| (id, (*replicas, requests))).collect();
+    let option = |(group, unchanged): (&Group<'_>, usize)| {
+        let Some((replicas, requests)) = chosen.get(group.id) else { return unchanged };
+        let own = group.template.and_then(|t| instance.snapshot.templates.get(t)).map(|t| &t.requests);
+        let is_chosen = |option: &Choice| {
+            let size = group.sizes.get(option.size).and_then(Option::as_ref).or(own);
+            option.replicas == *replicas && size.is_some_and(|size| asked(size) == asked(requests))
         };
-        let option = plan.and_then(|plan| group.options.iter().position(|option| is_plans(&plan, option)));
-        option.unwrap_or(unchanged)
+        group.options.iter().position(is_chosen).unwrap_or(unchanged)
     };
-    instance.groups.iter().zip(unchanged(instance)).map(chosen).collect()
+    instance.groups.iter().zip(unchanged(instance)).map(option).collect()
 }
 
 fn asked(requests: &Resources) -> Vec<(&str, i64)> {
@@ -62,7 +68,7 @@ fn asked(requests: &Resources) -> Vec<(&str, i64)> {
 }
 
 /// Pods that go because their workloads shrink: those of the plan first.
-fn removed(instance: &Instance<'_>, choices: &[usize], plan: &Plan) -> BTreeSet<usize> {
+fn removed(instance: &Instance<'_>, choices: &[usize], plan: &EarlierPlan) -> BTreeSet<usize> {
     let named: BTreeSet<(&str, &str)> = plan.removals.iter().map(|r| (r.namespace.as_str(), r.pod.as_str())).collect();
     let mut pods_on: BTreeMap<usize, usize> = BTreeMap::new();
     for node in instance.pods.iter().filter(|p| p.standing != Standing::Daemon).filter_map(|p| p.node) {
@@ -119,12 +125,12 @@ fn existing_pods(state: &mut Occupancy<'_>, removed: &BTreeSet<usize>) {
 }
 
 /// Nodes by the plan's names, those it buys bought.
-fn nodes<'p>(state: &mut Occupancy<'_>, plan: &'p Plan) -> (BTreeMap<&'p str, usize>, BTreeMap<usize, String>) {
+fn nodes<'p>(state: &mut Occupancy<'_>, plan: &'p EarlierPlan) -> (BTreeMap<&'p str, usize>, BTreeMap<usize, String>) {
     let instance = state.instance;
     let standing: BTreeMap<&str, usize> =
         instance.snapshot.nodes.iter().enumerate().map(|(number, node)| (node.name.as_str(), number)).collect();
     let (mut nodes, mut names) = (BTreeMap::new(), BTreeMap::new());
-    let mut bought: Vec<&NodePlan> = Vec::new();
+    let mut bought: Vec<&EarlierNode> = Vec::new();
     for node in &plan.nodes {
         match standing.get(node.name.as_str()) {
             Some(number) => drop(nodes.insert(node.name.as_str(), *number)),
@@ -150,7 +156,7 @@ fn nodes<'p>(state: &mut Occupancy<'_>, plan: &'p Plan) -> (BTreeMap<&'p str, us
 }
 
 /// Puts pods where the plan has them. Replicas that came under another name take the places meant for those to come.
-fn place(state: &mut Occupancy<'_>, nodes: &BTreeMap<&str, usize>, plan: &Plan, asks: bool) {
+fn place(state: &mut Occupancy<'_>, nodes: &BTreeMap<&str, usize>, plan: &EarlierPlan, asks: bool) {
     let instance = state.instance;
     let mut numbers: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let names: Vec<(Option<usize>, Arc<str>)> =

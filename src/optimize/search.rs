@@ -25,12 +25,13 @@ use super::plan::unmodelled_rules;
 use super::pools::{Pool, pools};
 use super::relations::Relations;
 use super::restrict::around;
+use super::resume::resume;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
 use super::session::Prices;
 use super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax};
 use super::start::start;
-use super::{Progress, Stage};
+use super::{EarlierPlan, Progress, Stage};
 
 /// Plans with a gap this small are called optimal.
 const OPTIMAL_GAP: f64 = 1e-6;
@@ -90,12 +91,14 @@ struct Proof {
     unplaceable: f64,
 }
 
+#[expect(clippy::too_many_arguments, reason = "those of the library's function, and the plan to begin from")]
 /// The best plan found, and the prices its bound rests on.
 pub(super) fn search(
     snapshot: &Snapshot,
     catalog: &Catalog,
     policy: &Policy,
     menus: &[Menu],
+    earlier: Option<&EarlierPlan>,
     stop: &StopRule,
     clock: &dyn Clock,
     progress: &mut dyn FnMut(Progress),
@@ -120,7 +123,9 @@ pub(super) fn search(
     let coarse = coarse.as_ref();
     let mut stages =
         Stages { instance: &instance, relations: &relations, seen, coarse, pools: &pools, watch, progress };
-    stages.first_plans(&mut incumbent, &problem);
+    if !earlier.is_some_and(|earlier| stages.take_up(&mut incumbent, earlier)) {
+        stages.first_plans(&mut incumbent, &problem);
+    }
     stages.report(Stage::Relax, &incumbent, None);
     let relaxed = relax(&problem, watch.effort(0.6));
     let mut proof = proof_of(&relaxed);
@@ -182,6 +187,18 @@ impl<'a> Stages<'a, '_> {
     fn done(&self, incumbent: &Incumbent<'_>, proof: &Proof) -> bool {
         let (cost, bound) = (incumbent.cost() - proof.unplaceable, proof.bound - proof.unplaceable);
         self.watch.out_of_time() || incumbent.feasible() && certificate::gap(cost, bound) <= self.watch.stop.gap
+    }
+
+    /// The earlier plan as it is, or else what can be kept of it; whether that leaves nothing to be done.
+    fn take_up(&self, incumbent: &mut Incumbent<'a>, earlier: &EarlierPlan) -> bool {
+        for asks in [false, true] {
+            let mut state = resume(self.instance, self.relations, earlier, asks).state;
+            state.keep_even(self.foresees_domains());
+            if incumbent.offer(state) {
+                break;
+            }
+        }
+        incumbent.feasible() && incumbent.is_complete()
     }
 
     /// Whatever waits placed first-fit, then bought for without any guidance.

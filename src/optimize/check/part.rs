@@ -94,7 +94,7 @@ pub(crate) fn check_totals(policy: &Policy, totals: Totals) -> Vec<Violation> {
 }
 
 /// Quotas that nodes bought go beyond.
-pub(crate) fn check_quotas<'a>(catalog: &Catalog, stock: impl Iterator<Item = Stock<'a>> + Clone) -> Vec<Violation> {
+pub(crate) fn check_quotas<'a>(catalog: &Catalog, stock: &(impl Iterator<Item = Stock<'a>> + Clone)) -> Vec<Violation> {
     let mut violations = Vec::new();
     rules_of_policy::quotas(catalog, stock, &mut violations);
     violations

@@ -19,7 +19,7 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
         capacity_type: node.capacity_type,
         bought: node.now.is_none(),
     });
-    quotas(given.catalog, stock, violations);
+    quotas(given.catalog, &stock, violations);
     limits(given.policy, totals(given, after), violations);
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Stock<'a> {
 /// Quotas limit what is bought: nodes of the offer's type that stand count, but are no violation by themselves.
 pub(super) fn quotas<'a>(
     catalog: &Catalog,
-    stock: impl Iterator<Item = Stock<'a>> + Clone,
+    stock: &(impl Iterator<Item = Stock<'a>> + Clone),
     violations: &mut Vec<Violation>,
 ) {
     for offer in &catalog.offers {

@@ -109,7 +109,7 @@ pub enum ChangeError {
         /// Which workload.
         workload: WorkloadId,
         /// Whose menu it is.
-        found: WorkloadId,
+        found: String,
     },
     /// A risk cost that is negative or no number.
     #[error("risk cost of {workload} is {value}: expected a finite number of at least 0")]
@@ -130,7 +130,7 @@ pub(super) fn validate(change: &Change, knows: impl Fn(&str) -> bool) -> Result<
     }
     if let Some(menu) = &change.menu {
         if menu.workload != change.workload {
-            return Err(ChangeError::MenuOfOther { workload: workload(), found: menu.workload.clone() });
+            return Err(ChangeError::MenuOfOther { workload: workload(), found: menu.workload.to_string() });
         }
         asked.extend(menu.entries.iter().flat_map(|e| e.requests.iter().map(|(name, _)| name)));
         let costs = menu.entries.iter().map(|e| e.risk_cost_per_hour);

@@ -48,7 +48,7 @@ pub(super) fn cut(state: &Occupancy<'_>, names: &Names, index: &Index, scope: &S
     nodes.extend(domains(state, scope));
     let groups: BTreeSet<usize> = pods.iter().filter_map(|pod| state.pods[*pod].group).collect();
     let groups: BTreeSet<usize> = groups.union(&scope.groups).copied().collect();
-    let mut template_numbers = Templates { judged: &scope.templates, numbers: BTreeMap::new(), templates: Vec::new() };
+    let mut template_numbers = Templates { judged: &scope.templates, numbers: BTreeMap::new(), list: Vec::new() };
     let mut snapshot = Snapshot::default();
     snapshot.namespaces.clone_from(&instance.snapshot.namespaces);
     snapshot.nodes = nodes
@@ -68,7 +68,7 @@ pub(super) fn cut(state: &Occupancy<'_>, names: &Names, index: &Index, scope: &S
         let template = workload.template.map(|template| template_numbers.number(state, template));
         snapshot.workloads.push(Workload { template, ..workload.clone() });
     }
-    snapshot.templates = template_numbers.templates;
+    snapshot.templates = template_numbers.list;
     let covers =
         |budget: &usize| scope.templates.iter().any(|template| instance.limits.budgets_of(*template).contains(budget));
     let budgets = (0..instance.snapshot.budgets.len()).filter(covers);
@@ -102,12 +102,12 @@ fn domains(state: &Occupancy<'_>, scope: &Scope) -> Vec<usize> {
 struct Templates<'s> {
     judged: &'s BTreeSet<usize>,
     numbers: BTreeMap<usize, usize>,
-    templates: Vec<PodTemplate>,
+    list: Vec<PodTemplate>,
 }
 
 impl Templates<'_> {
     fn number(&mut self, state: &Occupancy<'_>, template: usize) -> usize {
-        let next = self.templates.len();
+        let next = self.list.len();
         let Some(own) = state.instance.snapshot.templates.get(template) else { return usize::MAX };
         let number = *self.numbers.entry(template).or_insert(next);
         if number == next {
@@ -117,7 +117,7 @@ impl Templates<'_> {
                 own.rules.pod_anti_affinity.clear();
                 own.rules.topology_spread.clear();
             }
-            self.templates.push(own);
+            self.list.push(own);
         }
         number
     }

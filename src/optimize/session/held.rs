@@ -99,15 +99,12 @@ impl Held {
 
     /// Gives a group another menu, or none (`None`, or one without entries).
     pub(super) fn set_menu(&mut self, group: usize, menu: Menu) {
-        match self.links[group].menu.or_else(|| self.menus.iter().position(|m| m.workload == menu.workload)) {
-            Some(number) => {
-                self.links[group].menu = Some(number);
-                self.menus[number] = menu;
-            }
-            None => {
-                self.links[group].menu = Some(self.menus.len());
-                self.menus.push(menu);
-            }
+        let known = self.links[group].menu.or_else(|| self.menus.iter().position(|m| m.workload == menu.workload));
+        self.links[group].menu = Some(known.unwrap_or(self.menus.len()));
+        if let Some(number) = known {
+            self.menus[number] = menu;
+        } else {
+            self.menus.push(menu);
         }
     }
 

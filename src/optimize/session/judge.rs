@@ -64,7 +64,7 @@ impl Judge<'_> {
             sound = check_totals(&self.held.policy, self.totals(state, moves)).is_empty();
         }
         if sound && !nodes.is_empty() {
-            sound = check_quotas(&self.held.catalog, stock(state)).is_empty();
+            sound = check_quotas(&self.held.catalog, &stock(state)).is_empty();
         }
         if sound { Verdict::Sound(report) } else { Verdict::Broken }
     }
@@ -110,7 +110,7 @@ pub(super) fn whole(held: &Held, state: &Occupancy<'_>, plan: &Plan, names: &Nam
         nodes: vec![0.0; state.nodes.len()],
         violations: check(snapshot, catalog, policy, menus, plan).violations,
     };
-    accounts.take(state, names, &report, &BTreeSet::from_iter(0..state.nodes.len()));
+    accounts.take(state, names, &report, &(0..state.nodes.len()).collect());
     accounts
 }
 

@@ -40,7 +40,7 @@ use super::relations::Relations;
 use super::resume::resume;
 use super::round::{Guide, unchanged};
 use super::shrink::surplus;
-use super::{OptimizeError, Progress, certificate, search, validate};
+use super::{EarlierPlan, OptimizeError, Progress, certificate, search, validate};
 
 use before::Before;
 use bound::Bound;
@@ -93,7 +93,7 @@ impl Session {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Self, Plan), OptimizeError> {
         validate(&catalog, &policy, &menus)?;
-        let (plan, prices) = search::search(&snapshot, &catalog, &policy, &menus, stop, clock, progress);
+        let (plan, prices) = search::search(&snapshot, &catalog, &policy, &menus, None, stop, clock, progress);
         let held = Held::new(snapshot, catalog, policy, menus);
         Ok((Self::of(held, &plan, prices), plan))
     }
@@ -101,7 +101,7 @@ impl Session {
     fn of(mut held: Held, plan: &Plan, prices: Prices) -> Self {
         let instance = Instance::new(&held.snapshot, &held.catalog, &held.policy, &held.menus);
         let relations = Relations::new(&instance);
-        let resumed = resume(&instance, &relations, plan, false);
+        let resumed = resume(&instance, &relations, &EarlierPlan::from(plan), false);
         let mut state = resumed.state;
         state.keep_even(instance.sites.len() > instance.standing && relations.has_spread());
         state.settle();

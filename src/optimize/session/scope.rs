@@ -33,7 +33,9 @@ impl Rules {
             rules.add(relations, template);
         }
         for (template, budgets) in &instance.limits.budgets_of {
-            budgets.iter().for_each(|budget| rules.covered[*budget].push(*template));
+            for budget in budgets {
+                rules.covered[*budget].push(*template);
+            }
         }
         let host = relations.layout.host_key;
         let by_name = |template: usize| instance.shapes.names_nodes(template);

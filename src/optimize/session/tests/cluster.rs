@@ -43,14 +43,14 @@ fn labels(app: usize) -> BTreeMap<String, String> {
     BTreeMap::from([("app".to_owned(), format!("app-{app}"))])
 }
 
-fn selects(app: usize) -> Option<LabelSelector> {
-    Some(LabelSelector { match_labels: labels(app), match_expressions: Vec::new() })
+fn selects(app: usize) -> LabelSelector {
+    LabelSelector { match_labels: labels(app), match_expressions: Vec::new() }
 }
 
 fn term(app: usize, key: &str) -> PodAffinityTerm {
     PodAffinityTerm {
         topology_key: key.to_owned(),
-        selector: selects(app),
+        selector: Some(selects(app)),
         namespaces: Vec::new(),
         namespace_selector: None,
     }
@@ -155,7 +155,7 @@ fn workload(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot, app: usize, apps: usize
             max_skew: rng.random_range(1..3),
             topology_key: key.to_owned(),
             hard: true,
-            selector: selects(if rng.random_bool(0.8) { app } else { other }),
+            selector: Some(selects(if rng.random_bool(0.8) { app } else { other })),
             min_domains: None,
             honor_affinity: true,
             honor_taints: rng.random_bool(0.5),
@@ -184,7 +184,7 @@ fn workload(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot, app: usize, apps: usize
         snapshot.budgets.push(DisruptionBudget {
             namespace: "shop".to_owned(),
             name: format!("budget-{app}"),
-            selector: selects(app),
+            selector: Some(selects(app)),
             min_available: None,
             max_unavailable: Some(Amount::Count(1)),
         });
