@@ -21,8 +21,6 @@ pub struct Inputs {
     pub policy: Policy,
     /// Measurements, if any.
     pub samples: Option<Samples>,
-    /// An earlier plan of the cluster to begin from, if any.
-    pub earlier: Option<optimize::EarlierPlan>,
 }
 
 /// Why there is no plan.
@@ -54,7 +52,7 @@ pub fn plan(
     observer: &dyn Observer,
     provenance: Provenance,
 ) -> Result<Run, PlanError> {
-    let Inputs { snapshot, catalog, policy, samples, earlier } = inputs;
+    let Inputs { snapshot, catalog, policy, samples } = inputs;
     let catalog = catalog.unwrap_or_else(|| ingest::catalog::estimated(&snapshot, &policy.planning));
     let (series, orchestration) = match samples {
         Some(samples) => {
@@ -72,11 +70,8 @@ pub fn plan(
         series.as_ref().map_or_else(Vec::new, |s| forecast_workloads(s, &policy, calendar, stop.threads, observer));
     let menus = sizing::menus(&snapshot, series.as_ref(), &forecasts, &policy);
     observer.begin(Stage::Solving, None);
-    let mut note = |progress: optimize::Progress| observer.note(&progress.to_string());
-    let plan = match &earlier {
-        Some(earlier) => optimize::plan_from(earlier, &snapshot, &catalog, &policy, &menus, stop, clock, &mut note)?,
-        None => optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut note)?,
-    };
+    let plan =
+        optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, &mut |p| observer.note(&p.to_string()))?;
     let steps = decide::steps(&snapshot, &catalog, &policy, &plan);
     Ok(Run { snapshot, catalog, policy, series, forecasts, orchestration, menus, plan, steps, provenance })
 }

@@ -107,10 +107,6 @@ pub(super) struct PlanArguments {
     /// Catalog of nodes that can be bought; without one, the shapes the cluster has, at estimated prices
     #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
-    /// An earlier plan of the cluster, as JSON or YAML, to begin from: what still holds of it is kept, so that a re-run
-    /// is quick and changes little
-    #[arg(long, value_name = "PLAN")]
-    pub(super) from: Option<PathBuf>,
     #[command(flatten)]
     pub(super) stop: StopArguments,
     /// What to print

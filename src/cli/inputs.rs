@@ -5,12 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::domain::policy::MetricMapping;
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
-use crate::domain::snapshot::WorkloadId;
-use crate::domain::{Catalog, InputError, Policy, Resources, Samples, Snapshot};
+use crate::domain::{Catalog, InputError, Policy, Samples, Snapshot};
 use crate::ingest::metrics::Options;
 use crate::ingest::{self, Source};
-use crate::optimize::{EarlierNode, EarlierPlan};
-use crate::report::document;
 
 use super::arguments::{PrometheusArguments, SourceArguments};
 use super::exit::Failure;
@@ -78,27 +75,6 @@ pub(super) fn load_catalog(path: &Path, described: &mut Vec<String>) -> Result<C
     let source = Source::read(path)?;
     describe("catalog", &source, described);
     Ok(ingest::catalog::parse(&source)?)
-}
-
-/// What the plan in this file decided.
-pub(super) fn load_earlier_plan(path: &Path, described: &mut Vec<String>) -> Result<EarlierPlan, Failure> {
-    let source = Source::read(path)?;
-    describe("plan", &source, described);
-    let document = document::parse(&source)?;
-    let choices = document.workloads.iter().map(|w| {
-        let id = WorkloadId { namespace: w.namespace.clone(), kind: w.kind.clone(), name: w.name.clone() };
-        let amounts = w.requests.0.keys().map(|name| (name.as_str(), w.requests.amount(name)));
-        (id, w.replicas, Resources::of(amounts))
-    });
-    let nodes = document.nodes.iter().map(|node| EarlierNode {
-        name: node.name.clone(),
-        offer: node.offer.clone(),
-        zone: node.zone.clone(),
-        capacity_type: node.capacity_type,
-        state: node.state,
-    });
-    let (choices, nodes) = (choices.collect(), nodes.collect());
-    Ok(EarlierPlan { choices, nodes, placements: document.placements, removals: document.removals })
 }
 
 /// The measurements of these files together; `None` where there is no file.

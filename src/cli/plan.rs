@@ -11,7 +11,7 @@ use super::progress::{Bars, SinceStart, stop_rule};
 use super::{inputs, output};
 
 pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
-    let PlanArguments { sources, catalog, from, stop, output: format, html, json, now } = arguments;
+    let PlanArguments { sources, catalog, stop, output: format, html, json, now } = arguments;
     let clock = SinceStart::now();
     let bars = Bars::new();
     let now_ms = inputs::now_ms(now);
@@ -25,12 +25,8 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
         Some(path) => Some(inputs::load_catalog(path, &mut loaded.described)?),
         None => None,
     };
-    let earlier = match &from {
-        Some(path) => Some(inputs::load_earlier_plan(path, &mut loaded.described)?),
-        None => None,
-    };
     let provenance = inputs::provenance(loaded.described, now_ms);
-    let inputs = Inputs { snapshot, catalog, policy: loaded.policy, samples: loaded.samples, earlier };
+    let inputs = Inputs { snapshot, catalog, policy: loaded.policy, samples: loaded.samples };
     let run = pipeline::plan(inputs, &stop_rule(&stop), &clock, &bars, provenance)?;
     drop(bars);
 

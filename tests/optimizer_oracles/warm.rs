@@ -1,9 +1,6 @@
 //! A kept session on small problems: the same workload changed in the case and in the session, then brute force again.
 
-use std::collections::BTreeMap;
-
 use plimsoll::domain::clock::{StopRule, Stopped as StoppedClock};
-use plimsoll::domain::plan::{NodeState, Plan};
 use plimsoll::domain::snapshot::Pod;
 use plimsoll::optimize::check::check;
 use plimsoll::optimize::session::{Change, Session};
@@ -118,94 +115,6 @@ impl Twin {
             scheduler_message: None,
         }
     }
-
-    /// Cost of leaving all but the workload as it was planned, and putting its pods, as many as stand, where they were
-    /// planned or stand, and else first-fit. `None` where that breaks a rule.
-    fn greedily(&self, workload: usize, plan: &Plan) -> Option<f64> {
-        let case = &self.case;
-        let workload = workload % case.workloads.len();
-        let offer_of = |name: &str| name.strip_prefix("offer-").and_then(|n| n.parse::<usize>().ok());
-        let (mut shelves, mut numbers) = (Vec::new(), BTreeMap::new());
-        for state in [NodeState::Keep, NodeState::Add] {
-            for node in plan.nodes.iter().filter(|n| n.state == state) {
-                numbers.insert(node.name.clone(), shelves.len());
-                shelves.push(Shelf::new(case, offer_of(&node.offer)?, state == NodeState::Keep));
-            }
-        }
-        let mut removed = plan.nodes.iter().filter(|n| n.state == NodeState::Remove).count();
-        let mut cost = 0.0;
-        let mut moves = 0;
-        for (index, other) in case.workloads.iter().enumerate() {
-            let planned = plan.workloads.iter().find(|w| w.id == id(index))?;
-            let replicas = if index == workload { other.pods.len() as u32 } else { planned.replicas };
-            cost += other.menu.iter().find(|(r, _)| *r == replicas)?.1;
-        }
-        let mut first_fit = Vec::new();
-        let own = &case.workloads[workload];
-        for (name, now) in self.names[workload].iter().zip(&own.pods) {
-            let planned = plan.placements.iter().find(|p| p.pod == *name).map(|p| p.node.clone());
-            let planned = planned.and_then(|node| numbers.get(&node).copied());
-            let home = now.map(|node| format!("node-{node}"));
-            match (planned, home) {
-                (Some(shelf), home) => {
-                    let stays = home.is_none_or(|home| numbers.get(&home) == Some(&shelf));
-                    moves += u32::from(!stays);
-                    cost += if stays { 0.0 } else { own.move_price() };
-                    shelves[shelf].put(case, workload);
-                }
-                (None, Some(home)) => {
-                    let shelf = *numbers.entry(home).or_insert_with(|| {
-                        removed -= 1;
-                        shelves.push(Shelf::new(case, case.nodes[now.unwrap_or(0)], true));
-                        shelves.len() - 1
-                    });
-                    shelves[shelf].put(case, workload);
-                }
-                (None, None) => first_fit.push(()),
-            }
-        }
-        for (index, other) in case.workloads.iter().enumerate().filter(|(index, _)| *index != workload) {
-            let label = format!("Deployment/w{index}");
-            for placement in plan.placements.iter().filter(|p| p.workload == label) {
-                shelves[*numbers.get(&placement.node)?].put(case, index);
-                let moved = placement.from.is_some();
-                moves += u32::from(moved);
-                cost += if moved { other.move_price() } else { 0.0 };
-            }
-            let unplaced = plan.unplaced.iter().filter(|u| u.workload == label);
-            cost += UNPLACED * unplaced.map(|u| f64::from(u.count)).sum::<f64>();
-        }
-        let broken = |shelf: &Shelf| {
-            shelf.quarter_cores < 0
-                || shelf.gib < 0
-                || shelf.pods.iter().zip(&case.workloads).any(|(pods, w)| w.exclusive && *pods > 1)
-        };
-        if moves > case.moves || shelves.iter().any(broken) {
-            return None;
-        }
-        for () in first_fit {
-            if let Some(shelf) = shelves.iter_mut().find(|shelf| shelf.admits(case, workload)) {
-                shelf.put(case, workload);
-                continue;
-            }
-            let offer = (0..case.offers.len()).find(|offer| {
-                let have = shelves.iter().filter(|s| s.offer == *offer).count() as u32;
-                Shelf::new(case, *offer, false).admits(case, workload)
-                    && case.offers[*offer].quota.is_none_or(|quota| have < quota)
-            });
-            match offer {
-                Some(offer) => {
-                    let mut shelf = Shelf::new(case, offer, false);
-                    shelf.put(case, workload);
-                    shelves.push(shelf);
-                }
-                None => cost += UNPLACED,
-            }
-        }
-        let bought = shelves.iter().filter(|s| !s.stands).count();
-        let prices: f64 = shelves.iter().map(|s| case.offers[s.offer].price).sum();
-        Some(cost + prices + NODE_CHANGE / AMORTISE_HOURS * (bought + removed) as f64)
-    }
 }
 
 proptest! {
@@ -225,7 +134,6 @@ proptest! {
         let mut twin = Twin::new(case);
         for (workload, step) in steps {
             let change = twin.take(workload, &step);
-            let greedy = twin.greedily(workload, &plan);
             let changes = session.change(&change).expect("a change that fits");
             changes.apply(&mut plan);
             let certificate = &changes.certificate;
@@ -237,9 +145,6 @@ proptest! {
             let optimum = optimum(&twin.case);
             prop_assert!(bound <= optimum + 1e-9, "bound {bound} above the optimum {optimum}");
             prop_assert!(cost >= optimum - 1e-9, "cost {cost} below the optimum {optimum}");
-            if let Some(greedy) = greedy {
-                prop_assert!(cost <= greedy + 1e-9, "cost {cost}, placed greedily {greedy}");
-            }
         }
     }
 }

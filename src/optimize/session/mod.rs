@@ -170,8 +170,8 @@ impl Session {
 
     /// Takes a change in and plans the workload anew, everything else as it was planned.
     ///
-    /// The new plan has passed the checker and costs no more than placing the workload greedily would, or, where nothing
-    /// passes, is marked as infeasible. Its bound is a bound of the full problem of the changed cluster. Equal sessions
+    /// The new plan has passed the checker and is the cheapest of those tried for the workload's options, or, where
+    /// nothing passes, is marked as infeasible. Its bound is a bound of the full problem of the changed cluster. Equal sessions
     /// and changes give equal plans.
     ///
     /// # Errors
