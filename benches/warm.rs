@@ -172,7 +172,9 @@ fn main() {
         infeasible += usize::from(!differs.certificate.feasible);
     }
     let all = times.values().flatten().copied().collect();
-    times.into_iter().for_each(|(kind, ms)| show_times(kind, ms));
+    for (kind, ms) in times {
+        show_times(kind, ms);
+    }
     show_times("all", all);
     println!(
         "largest gap {:.2} %, {infeasible} infeasible, {:.1} pods a change become something else",

@@ -65,7 +65,7 @@ impl Twin {
                 let node = node.filter(|node| self.has_room(workload, *node));
                 let name = format!("w{workload}-came-{}", self.made);
                 self.made += 1;
-                change.came.push(self.pod(workload, &name, node));
+                change.came.push(pod(workload, &name, node));
                 self.names[workload].push(name);
                 self.case.workloads[workload].pods.push(node);
             }
@@ -96,24 +96,24 @@ impl Twin {
         }
         shelf.admits(&self.case, workload)
     }
+}
 
-    fn pod(&self, workload: usize, name: &str, node: Option<usize>) -> Pod {
-        Pod {
-            namespace: "default".to_owned(),
-            name: name.to_owned(),
-            uid: String::new(),
-            workload: id(workload),
-            template: workload,
-            node: node.map(|node| format!("node-{node}")),
-            ready: node.is_some(),
-            deleting: false,
-            do_not_evict: false,
-            deletion_cost: 0,
-            created_ms: None,
-            scheduled_ms: None,
-            ready_ms: None,
-            scheduler_message: None,
-        }
+fn pod(workload: usize, name: &str, node: Option<usize>) -> Pod {
+    Pod {
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+        uid: String::new(),
+        workload: id(workload),
+        template: workload,
+        node: node.map(|node| format!("node-{node}")),
+        ready: node.is_some(),
+        deleting: false,
+        do_not_evict: false,
+        deletion_cost: 0,
+        created_ms: None,
+        scheduled_ms: None,
+        ready_ms: None,
+        scheduler_message: None,
     }
 }
 
