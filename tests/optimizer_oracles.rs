@@ -8,6 +8,8 @@ mod case;
 mod enumeration;
 #[path = "../benches/optimize/joint.rs"]
 mod joint;
+#[path = "optimizer_oracles/warm.rs"]
+mod warm;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -12,6 +12,7 @@ mod cost;
 mod fit;
 mod gangs;
 mod order;
+pub(crate) mod part;
 mod policy;
 mod preferences;
 mod quotas;

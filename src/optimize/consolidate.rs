@@ -25,10 +25,31 @@ pub(super) fn consolidate(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_t
     }
 }
 
+/// Empties or swaps those of the nodes for which that pays, each looked at once: at most so many, those that save most
+/// first.
+pub(super) fn consolidate_some(
+    occupancy: &mut Occupancy<'_>,
+    guide: &Guide,
+    nodes: impl IntoIterator<Item = usize>,
+    most: usize,
+) {
+    let offers = by_price(occupancy);
+    for node in in_order(occupancy, guide, nodes).into_iter().take(most) {
+        if may_go(occupancy, node) && !empty(occupancy, node) {
+            swap(occupancy, node, &offers, &|| false);
+        }
+    }
+}
+
 /// Open nodes that may go, those first that save most beyond what the room their pods take elsewhere is worth: drains
 /// and moves are scarce, so they go where they pay.
 fn candidates(occupancy: &Occupancy<'_>, guide: &Guide) -> Vec<usize> {
-    let mut nodes: Vec<(f64, usize)> = (0..occupancy.nodes.len())
+    in_order(occupancy, guide, 0..occupancy.nodes.len())
+}
+
+fn in_order(occupancy: &Occupancy<'_>, guide: &Guide, nodes: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let mut nodes: Vec<(f64, usize)> = nodes
+        .into_iter()
         .filter(|n| may_go(occupancy, *n))
         .map(|n| {
             let worth: f64 = placed_pods(occupancy, n).into_iter().map(|p| guide.worth(occupancy, p)).sum();

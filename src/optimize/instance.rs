@@ -260,7 +260,8 @@ fn within(target: &Target, entry: &MenuEntry, declared: u32, now: Option<Resourc
     replicas && changed.into_iter().all(allowed)
 }
 
-fn standing_of(pod: &Pod, node: Option<usize>, daemon: bool, batch: bool) -> Standing {
+/// What may be decided about a pod on the node, if it is one that is known.
+pub(super) fn standing_of(pod: &Pod, node: Option<usize>, daemon: bool, batch: bool) -> Standing {
     match node {
         _ if daemon => Standing::Daemon,
         _ if pod.deleting => Standing::Leaving,
@@ -306,7 +307,7 @@ fn groups_of<'a>(
 }
 
 /// Fills in what the group may choose among: its menu, or what it declares.
-fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, pods: &[PodFacts], resources: &[&str]) {
+pub(super) fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, pods: &[PodFacts], resources: &[&str]) {
     let existing = group.pods.len() as u32;
     let newest = group.pods.iter().copied().max_by_key(|p| (snapshot.pods[*p].created_ms, *p));
     group.template = group.template.or_else(|| newest.map(|p| snapshot.pods[p].template));

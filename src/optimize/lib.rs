@@ -25,6 +25,7 @@ pub mod check;
 mod coarse;
 mod conflict;
 mod consolidate;
+mod earlier;
 pub mod eligibility;
 mod evenness;
 mod first_fit;
@@ -52,11 +53,14 @@ mod quotas;
 mod reasons;
 mod relations;
 mod restrict;
+mod resume;
 mod round;
 mod rules;
 mod search;
 mod sensitivity;
+pub mod session;
 mod shapes;
+mod shrink;
 mod sites;
 mod solve;
 mod start;
@@ -76,6 +80,7 @@ use crate::domain::policy::Policy;
 use crate::domain::problem::Problem;
 use crate::domain::snapshot::Snapshot;
 
+pub use earlier::{EarlierNode, EarlierPlan};
 use instance::Instance;
 use relations::Relations;
 
@@ -89,6 +94,12 @@ pub enum OptimizeError {
         field: String,
         /// What it is.
         value: String,
+    },
+    /// A planner cannot be kept for the cluster ([`session::Session`]).
+    #[error("a planner can't be kept for a cluster with {rule}: plan it anew instead")]
+    NotKept {
+        /// What it has.
+        rule: &'static str,
     },
     /// One-time prices must be spread over some time.
     #[error("costs.amortiseOver is {value}: expected a finite number of hours above 0")]
@@ -167,7 +178,30 @@ pub fn plan(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Plan, OptimizeError> {
     validate(catalog, policy, menus)?;
-    Ok(search::search(snapshot, catalog, policy, menus, stop, clock, progress))
+    let (plan, _) = search::search(snapshot, catalog, policy, menus, None, stop, clock, progress);
+    Ok(plan)
+}
+
+/// The same, begun from an earlier plan of the cluster: as it is where it still passes the check, else as far as it can be
+/// kept. Where it passes and leaves no pod out, nothing is placed before the bound is known, so that a plan that is
+/// within the gap of the stop rule comes back as it was.
+///
+/// # Errors
+/// If a price is negative or no number.
+#[expect(clippy::too_many_arguments, reason = "those of `plan`, and the plan before")]
+pub fn plan_from(
+    earlier: &EarlierPlan,
+    snapshot: &Snapshot,
+    catalog: &Catalog,
+    policy: &Policy,
+    menus: &[Menu],
+    stop: &StopRule,
+    clock: &dyn Clock,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Plan, OptimizeError> {
+    validate(catalog, policy, menus)?;
+    let (plan, _) = search::search(snapshot, catalog, policy, menus, Some(earlier), stop, clock, progress);
+    Ok(plan)
 }
 
 fn validate(catalog: &Catalog, policy: &Policy, menus: &[Menu]) -> Result<(), OptimizeError> {

@@ -1,6 +1,6 @@
 //! How much one plan may change: moves, drains, and what each disruption budget and target lets go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::policy::Policy;
 use crate::domain::snapshot::{DisruptionBudget, Snapshot};
@@ -8,7 +8,7 @@ use crate::domain::snapshot::{DisruptionBudget, Snapshot};
 use super::instance::{Group, PodFacts, Standing};
 
 /// Limits on change, in numbers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Limits {
     /// Running pods that may move.
     pub(super) moves: u32,
@@ -36,11 +36,6 @@ pub(super) struct Budget {
 impl Limits {
     pub(super) fn new(snapshot: &Snapshot, policy: &Policy, groups: &[Group<'_>], pods: &[PodFacts]) -> Self {
         let disruption = &policy.disruption;
-        // As the policy counts: all that could be evicted, pods of Jobs included though they stay.
-        let evictable = snapshot.pods.iter().zip(pods).filter(|(pod, facts)| {
-            matches!(facts.standing, Standing::Movable | Standing::Fixed) && facts.node.is_some() && !pod.do_not_evict
-        });
-        let movable = evictable.count() as u32;
         let waves = disruption.max_waves.max(1);
         let mut budgets_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut budgets = Vec::new();
@@ -51,23 +46,43 @@ impl Limits {
                 budgets_of.entry(template).or_default().push(index);
             }
         }
-        let group_moves = groups
-            .iter()
-            .map(|g| {
-                let amount = g.target.and_then(|t| t.max_unavailable)?;
-                Some(waves.saturating_mul(amount.of_rounded_up(g.workload.map_or(g.running, |w| w.replicas))))
-            })
-            .collect();
         Self {
-            moves: disruption.max_moves.of_rounded_up(movable),
+            moves: moves(snapshot, policy, pods),
             drains: if disruption.remove_nodes {
                 disruption.max_drains.of_rounded_up(snapshot.nodes.len() as u32)
             } else {
                 0
             },
             budgets,
-            group_moves,
+            group_moves: groups.iter().map(|group| group_moves(group, waves)).collect(),
             budgets_of,
+        }
+    }
+
+    /// Renews what depends on the replicas and the pods of one group, which have or had these templates.
+    pub(super) fn renew(
+        &mut self,
+        snapshot: &Snapshot,
+        policy: &Policy,
+        (groups, pods): (&[Group<'_>], &[PodFacts]),
+        group: usize,
+        templates: &BTreeSet<usize>,
+    ) {
+        let waves = policy.disruption.max_waves.max(1);
+        self.moves = moves(snapshot, policy, pods);
+        self.group_moves[group] = group_moves(&groups[group], waves);
+        let affected: BTreeSet<usize> = templates.iter().flat_map(|t| self.budgets_of(*t)).copied().collect();
+        for index in affected {
+            let covered = self.budgets_of.iter().filter(|(_, of)| of.contains(&index)).map(|(template, _)| *template);
+            let covered: Vec<usize> = covered.collect();
+            self.budgets[index] = Budget::new(&snapshot.budgets[index], &covered, snapshot, groups, pods, waves);
+        }
+    }
+
+    /// Another template has come that every budget treats as this one.
+    pub(super) fn template_like(&mut self, template: usize, other: usize) {
+        if let Some(budgets) = self.budgets_of.get(&other).cloned() {
+            self.budgets_of.insert(template, budgets);
         }
     }
 
@@ -75,6 +90,19 @@ impl Limits {
     pub(super) fn budgets_of(&self, template: usize) -> &[usize] {
         self.budgets_of.get(&template).map_or(&[], Vec::as_slice)
     }
+}
+
+/// Moves the policy allows: a share of all that could be evicted, pods of Jobs included though they stay.
+fn moves(snapshot: &Snapshot, policy: &Policy, pods: &[PodFacts]) -> u32 {
+    let evictable = snapshot.pods.iter().zip(pods).filter(|(pod, facts)| {
+        matches!(facts.standing, Standing::Movable | Standing::Fixed) && facts.node.is_some() && !pod.do_not_evict
+    });
+    policy.disruption.max_moves.of_rounded_up(evictable.count() as u32)
+}
+
+fn group_moves(group: &Group<'_>, waves: u32) -> Option<u32> {
+    let amount = group.target.and_then(|t| t.max_unavailable)?;
+    Some(waves.saturating_mul(amount.of_rounded_up(group.workload.map_or(group.running, |w| w.replicas))))
 }
 
 fn covers(budget: &DisruptionBudget, snapshot: &Snapshot, template: usize) -> bool {

@@ -7,7 +7,12 @@ use super::place::quota_left;
 /// Moves running pods, inside the budgets, to where the rules that hold for running pods too are kept: the policy's
 /// spread, spot share and survival of a zone, and taints that evict. What cannot be mended stays as it is.
 pub(super) fn mend(occupancy: &mut Occupancy<'_>) {
-    for pod in 0..occupancy.pods.len() {
+    mend_some(occupancy, 0..occupancy.pods.len());
+}
+
+/// The same for these pods only.
+pub(super) fn mend_some(occupancy: &mut Occupancy<'_>, pods: impl IntoIterator<Item = usize>) {
+    for pod in pods {
         let Some(node) = occupancy.pods[pod].node else { continue };
         if occupancy.pods[pod].standing == Standing::Movable && occupancy.offends(pod, node) {
             relocate(occupancy, pod, node);

@@ -8,6 +8,7 @@ mod gangs;
 mod outlook;
 mod preferences;
 mod quotas;
+mod shelf;
 mod spreads;
 mod volumes;
 
@@ -22,6 +23,7 @@ use super::quotas::Charge;
 use super::relations::Relations;
 pub(super) use admission::Wish;
 use fullness::Fullness;
+pub(super) use shelf::Shelf;
 use spreads::Spreads;
 
 /// A pod, existing or to come.

@@ -12,21 +12,30 @@ use crate::domain::resources::Resources;
 use crate::domain::rules::INSTANCE_TYPE_LABEL;
 use crate::domain::snapshot::{PodTemplate, Workload, WorkloadId};
 
-use super::instance::{Amounts, Instance, Standing, dense_demand};
+use super::instance::{Instance, Standing};
 use super::occupancy::Occupancy;
 use super::reasons::{Patience, Reasons, cluster_after, pending};
 
 /// The plan of a state, its certificate and what keeps pods out still to be filled in.
 pub(super) fn plan_of(occupancy: &Occupancy<'_>) -> Plan {
-    let names = node_names(occupancy);
-    let (placements, used) = placements(occupancy, &names);
+    plan_with(occupancy, &Names::numbered(occupancy))
+}
+
+/// The same with names given to what is bought.
+pub(super) fn plan_with(occupancy: &Occupancy<'_>, names: &Names) -> Plan {
+    let placements = placements(occupancy, names);
     let moved = moves_by_workload(&placements);
+    let mut nodes: Vec<NodePlan> =
+        (0..occupancy.nodes.len()).filter_map(|node| node_plan(occupancy, names, node)).collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut removals: Vec<Removal> = (0..occupancy.pods.len()).filter_map(|pod| removal(occupancy, pod)).collect();
+    removals.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
     Plan {
         certificate: unproven(),
-        workloads: workloads(occupancy, &placements, &moved),
-        nodes: nodes(occupancy, &names, &used),
+        workloads: workloads(occupancy, &moved),
+        nodes,
         placements,
-        removals: removals(occupancy),
+        removals,
         unplaced: unplaced(occupancy, |_| Vec::new()),
         pending: Vec::new(),
         binding: Vec::new(),
@@ -53,7 +62,8 @@ pub(super) fn explain(plan: &mut Plan, occupancy: &Occupancy<'_>, out_of_time: &
     }
 }
 
-fn unproven() -> Certificate {
+/// A certificate that claims nothing.
+pub(super) fn unproven() -> Certificate {
     Certificate {
         cost_per_hour: 0.0,
         bound_per_hour: 0.0,
@@ -72,86 +82,105 @@ fn unproven() -> Certificate {
     }
 }
 
-/// Names of all nodes; bought ones are numbered by prototype in the order they were bought.
-fn node_names(occupancy: &Occupancy<'_>) -> Vec<String> {
-    let taken: BTreeSet<&str> = occupancy.instance.snapshot.nodes.iter().map(|n| n.name.as_str()).collect();
-    let mut numbers: BTreeMap<usize, u32> = BTreeMap::new();
-    let mut names = Vec::with_capacity(occupancy.nodes.len());
-    for node in &occupancy.nodes {
-        if !node.bought || !node.open {
-            names.push(node.name.to_string());
-            continue;
-        }
-        let number = numbers.entry(node.site).or_insert(0);
-        names.push(loop {
-            *number += 1;
-            let name = format!("{}-{number}", occupancy.instance.sites[node.site].name);
-            if !taken.contains(name.as_str()) {
-                break name;
-            }
-        });
-    }
-    names
+/// What nodes are called, and the pods of `DaemonSets` on those that are bought.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names {
+    /// One a node of the state.
+    pub(super) nodes: Vec<String>,
+    /// By node and workload.
+    pub(super) daemons: BTreeMap<(usize, usize), String>,
 }
 
-/// Every pod that has a node, sorted, and what is used of each node.
-fn placements(occupancy: &Occupancy<'_>, names: &[String]) -> (Vec<Placement>, Vec<Amounts>) {
-    let instance = occupancy.instance;
-    let snapshot = instance.snapshot;
-    let mut used = vec![vec![0_i64; instance.resources.len()]; occupancy.nodes.len()];
-    let add = |sum: &mut Amounts, demand: &[i64]| {
-        for (sum, amount) in sum.iter_mut().zip(demand) {
-            *sum = sum.saturating_add(*amount);
-        }
-    };
-    let mut placements = Vec::with_capacity(occupancy.pods.len());
-    for pod in &occupancy.pods {
-        let Some(node) = pod.node.filter(|n| occupancy.nodes[*n].open) else { continue };
-        add(&mut used[node], &pod.demand);
-        let (namespace, workload) = owner(occupancy, pod.existing, pod.group);
-        let state = match pod.origin {
-            None => PlacementState::New,
-            Some(origin) if origin == node => PlacementState::Stay,
-            Some(_) => PlacementState::Move,
-        };
-        let from = pod.origin.filter(|_| state == PlacementState::Move).map(|o| names[o].clone());
-        placements.push(Placement {
-            namespace,
-            pod: pod.name.to_string(),
-            workload,
-            node: names[node].clone(),
-            state,
-            from,
-        });
-    }
-    let existing: BTreeSet<(&str, &str)> =
-        snapshot.pods.iter().map(|p| (p.namespace.as_str(), p.name.as_str())).collect();
-    let mut numbers: BTreeMap<usize, u32> = BTreeMap::new();
-    for (index, node) in occupancy.nodes.iter().enumerate().filter(|(_, n)| n.bought && n.open) {
-        for &daemon in &instance.sites[node.site].daemons {
-            let workload = &snapshot.workloads[daemon];
-            let Some(template) = workload.template.and_then(|t| snapshot.templates.get(t)) else { continue };
-            let number = numbers.entry(daemon).or_insert(0);
-            let pod = loop {
+impl Names {
+    /// Bought nodes are numbered by prototype in the order they were bought, and so are the pods they get.
+    pub(super) fn numbered(occupancy: &Occupancy<'_>) -> Self {
+        let instance = occupancy.instance;
+        let snapshot = instance.snapshot;
+        let taken: BTreeSet<&str> = snapshot.nodes.iter().map(|n| n.name.as_str()).collect();
+        let mut numbers: BTreeMap<usize, u32> = BTreeMap::new();
+        let mut names = Self { nodes: Vec::with_capacity(occupancy.nodes.len()), daemons: BTreeMap::new() };
+        for node in &occupancy.nodes {
+            if !node.bought || !node.open {
+                names.nodes.push(node.name.to_string());
+                continue;
+            }
+            let number = numbers.entry(node.site).or_insert(0);
+            names.nodes.push(loop {
                 *number += 1;
-                let name = format!("{}-new-{number}", workload.id.name);
-                if !existing.contains(&(workload.id.namespace.as_str(), name.as_str())) {
+                let name = format!("{}-{number}", instance.sites[node.site].name);
+                if !taken.contains(name.as_str()) {
+                    break name;
+                }
+            });
+        }
+        let bought = occupancy.nodes.iter().enumerate().filter(|(_, n)| n.bought && n.open);
+        let wanted: Vec<(usize, usize)> =
+            bought.flat_map(|(index, n)| instance.sites[n.site].daemons.iter().map(move |d| (index, *d))).collect();
+        if wanted.is_empty() {
+            return names;
+        }
+        let existing: BTreeSet<(&str, &str)> =
+            snapshot.pods.iter().map(|p| (p.namespace.as_str(), p.name.as_str())).collect();
+        let mut numbers: BTreeMap<usize, u32> = BTreeMap::new();
+        for (node, daemon) in wanted {
+            let id = &snapshot.workloads[daemon].id;
+            let number = numbers.entry(daemon).or_insert(0);
+            let name = loop {
+                *number += 1;
+                let name = format!("{}-new-{number}", id.name);
+                if !existing.contains(&(id.namespace.as_str(), name.as_str())) {
                     break name;
                 }
             };
-            add(&mut used[index], &dense_demand(&instance.resources, template));
-            placements.push(Placement {
-                namespace: workload.id.namespace.clone(),
-                pod,
-                workload: label(&workload.id),
-                node: names[index].clone(),
-                state: PlacementState::New,
-                from: None,
-            });
+            names.daemons.insert((node, daemon), name);
         }
+        names
+    }
+}
+
+/// Every pod that has a node, sorted.
+fn placements(occupancy: &Occupancy<'_>, names: &Names) -> Vec<Placement> {
+    let mut placements = Vec::with_capacity(occupancy.pods.len());
+    placements.extend((0..occupancy.pods.len()).filter_map(|pod| placement(occupancy, names, pod)));
+    for node in 0..occupancy.nodes.len() {
+        placements.extend(daemon_placements(occupancy, names, node));
     }
     placements.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
-    (placements, used)
+    placements
+}
+
+/// Where the pod is when the plan is done; `None` where it has no node then.
+pub(super) fn placement(occupancy: &Occupancy<'_>, names: &Names, pod: usize) -> Option<Placement> {
+    let pod = &occupancy.pods[pod];
+    let node = pod.node.filter(|n| occupancy.nodes[*n].open)?;
+    let (namespace, workload) = owner(occupancy, pod.existing, pod.group);
+    let state = match pod.origin {
+        None => PlacementState::New,
+        Some(origin) if origin == node => PlacementState::Stay,
+        Some(_) => PlacementState::Move,
+    };
+    let from = pod.origin.filter(|_| state == PlacementState::Move).map(|o| names.nodes[o].clone());
+    let node = names.nodes[node].clone();
+    Some(Placement { namespace, pod: pod.name.to_string(), workload, node, state, from })
+}
+
+/// The pods of `DaemonSets` that a bought node gets.
+pub(super) fn daemon_placements(occupancy: &Occupancy<'_>, names: &Names, node: usize) -> Vec<Placement> {
+    let state = &occupancy.nodes[node];
+    let site = &occupancy.instance.sites[state.site];
+    let daemons = site.daemons.iter().filter(|_| state.bought && state.open);
+    let placement = |daemon: &usize| {
+        let id = &occupancy.instance.snapshot.workloads[*daemon].id;
+        Some(Placement {
+            namespace: id.namespace.clone(),
+            pod: names.daemons.get(&(node, *daemon))?.clone(),
+            workload: label(id),
+            node: names.nodes[node].clone(),
+            state: PlacementState::New,
+            from: None,
+        })
+    };
+    daemons.filter_map(placement).collect()
 }
 
 fn label(id: &WorkloadId) -> String {
@@ -181,108 +210,115 @@ fn moves_by_workload(placements: &[Placement]) -> BTreeMap<(&str, &str), (u32, u
     moves
 }
 
-fn workloads(
-    occupancy: &Occupancy<'_>,
-    _: &[Placement],
-    moved: &BTreeMap<(&str, &str), (u32, u32)>,
-) -> Vec<WorkloadPlan> {
+fn workloads(occupancy: &Occupancy<'_>, moved: &BTreeMap<(&str, &str), (u32, u32)>) -> Vec<WorkloadPlan> {
     let instance = occupancy.instance;
     let snapshot = instance.snapshot;
-    let requests_of = |template: Option<usize>| {
-        template.and_then(|t| snapshot.templates.get(t)).map_or_else(Resources::default, |t| t.requests.clone())
-    };
-    let no_metrics = |reason| Basis::Declared { reason };
-    let mut plans: Vec<WorkloadPlan> = Vec::new();
-    for (index, group) in instance.groups.iter().enumerate() {
-        let Some(choice) = occupancy.choice(index) else { continue };
-        let entry = group.menu.zip(choice.entry).and_then(|(menu, entry)| menu.entries.get(entry));
-        let current = group.menu.and_then(|m| m.current.and_then(|c| m.entries.get(c)));
-        let requests_now = requests_of(group.template);
-        let requests = group.sizes.get(choice.size).cloned().flatten().unwrap_or_else(|| requests_now.clone());
-        let reason = if group.workload.is_some_and(|w| w.scalable) {
-            DeclaredReason::NoMetrics
-        } else {
-            DeclaredReason::NotScalable
-        };
-        plans.push(WorkloadPlan {
-            id: group.id.clone(),
-            replicas_now: group.workload.map_or(group.pods.len() as u32, |w| w.replicas),
-            replicas: choice.replicas,
-            requests_now,
-            requests,
-            risk: entry.and_then(|e| e.risk),
-            risk_now: current.and_then(|e| e.risk),
-            basis: entry.map_or_else(|| no_metrics(reason), |e| e.basis.clone()),
-            target: group.target.map(|t| t.name.clone()),
-            moves: moved.get(&(group.id.namespace.as_str(), group.label().as_str())).map_or(0, |(moved, _)| *moved),
-        });
-    }
+    let counts = |id: &WorkloadId| moved.get(&(id.namespace.as_str(), label(id).as_str())).copied().unwrap_or((0, 0));
+    let groups = instance.groups.iter().enumerate();
+    let mut plans: Vec<WorkloadPlan> =
+        groups.filter_map(|(index, group)| workload_plan(occupancy, index, counts(group.id).0)).collect();
     for workload in snapshot.workloads.iter().filter(|w| w.daemon) {
-        let requests = requests_of(workload.template);
-        let placed = moved.get(&(workload.id.namespace.as_str(), label(&workload.id).as_str())).map_or(0, |(_, n)| *n);
-        plans.push(WorkloadPlan {
-            id: workload.id.clone(),
-            replicas_now: workload.replicas,
-            replicas: placed,
-            requests_now: requests.clone(),
-            requests,
-            risk: None,
-            risk_now: None,
-            basis: no_metrics(DeclaredReason::NotScalable),
-            target: instance.policy.target_for(workload).map(|t| t.name.clone()),
-            moves: 0,
-        });
+        plans.push(daemon_plan(instance, workload, counts(&workload.id).1));
     }
     plans.sort_by(|a, b| a.id.cmp(&b.id));
     plans
 }
 
-fn nodes(occupancy: &Occupancy<'_>, names: &[String], used: &[Amounts]) -> Vec<NodePlan> {
-    let instance = occupancy.instance;
-    let mut used_now = vec![vec![0_i64; instance.resources.len()]; instance.standing];
-    for pod in &instance.pods {
-        let Some(node) = pod.node else { continue };
-        for (sum, amount) in used_now[node].iter_mut().zip(&pod.demand) {
-            *sum = sum.saturating_add(*amount);
-        }
-    }
-    let mut plans: Vec<NodePlan> = Vec::new();
-    for (index, node) in occupancy.nodes.iter().enumerate() {
-        let state = match (node.bought, node.open) {
-            (true, false) => continue,
-            (true, true) => State::Add,
-            (false, true) => State::Keep,
-            (false, false) => State::Remove,
-        };
-        let site = &instance.sites[node.site];
-        plans.push(NodePlan {
-            name: names[index].clone(),
-            offer: site.offer.clone(),
-            zone: site.zone.clone(),
-            capacity_type: site.capacity_type,
-            state,
-            price_per_hour: site.price_per_hour,
-            allocatable: instance.named(&site.allocatable),
-            used_now: used_now.get(index).map_or_else(Resources::default, |used| instance.named(used)),
-            used: instance.named(&used[index]),
-        });
-    }
-    plans.sort_by(|a, b| a.name.cmp(&b.name));
-    plans
+fn requests_of(instance: &Instance<'_>, template: Option<usize>) -> Resources {
+    template.and_then(|t| instance.snapshot.templates.get(t)).map_or_else(Resources::default, |t| t.requests.clone())
 }
 
-fn removals(occupancy: &Occupancy<'_>) -> Vec<Removal> {
+/// What becomes of a workload of which so many pods move.
+pub(super) fn workload_plan(occupancy: &Occupancy<'_>, index: usize, moves: u32) -> Option<WorkloadPlan> {
     let instance = occupancy.instance;
-    let removed = occupancy.pods.iter().filter(|p| p.removed && p.existing.is_some());
-    let mut removals: Vec<Removal> = removed
-        .map(|pod| {
-            let (namespace, workload) = owner(occupancy, pod.existing, pod.group);
-            let node = pod.origin.map(|n| instance.sites[n].name.clone());
-            Removal { namespace, pod: pod.name.to_string(), workload, node }
-        })
-        .collect();
-    removals.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
-    removals
+    let group = &instance.groups[index];
+    let choice = occupancy.choice(index)?;
+    let entry = group.menu.zip(choice.entry).and_then(|(menu, entry)| menu.entries.get(entry));
+    let current = group.menu.and_then(|m| m.current.and_then(|c| m.entries.get(c)));
+    let requests_now = requests_of(instance, group.template);
+    let requests = group.sizes.get(choice.size).cloned().flatten().unwrap_or_else(|| requests_now.clone());
+    let reason = if group.workload.is_some_and(|w| w.scalable) {
+        DeclaredReason::NoMetrics
+    } else {
+        DeclaredReason::NotScalable
+    };
+    Some(WorkloadPlan {
+        id: group.id.clone(),
+        replicas_now: group.workload.map_or(group.pods.len() as u32, |w| w.replicas),
+        replicas: choice.replicas,
+        requests_now,
+        requests,
+        risk: entry.and_then(|e| e.risk),
+        risk_now: current.and_then(|e| e.risk),
+        basis: entry.map_or(Basis::Declared { reason }, |e| e.basis.clone()),
+        target: group.target.map(|t| t.name.clone()),
+        moves,
+    })
+}
+
+/// What becomes of a `DaemonSet` that has so many pods when the plan is done.
+pub(super) fn daemon_plan(instance: &Instance<'_>, workload: &Workload, placed: u32) -> WorkloadPlan {
+    let requests = requests_of(instance, workload.template);
+    WorkloadPlan {
+        id: workload.id.clone(),
+        replicas_now: workload.replicas,
+        replicas: placed,
+        requests_now: requests.clone(),
+        requests,
+        risk: None,
+        risk_now: None,
+        basis: Basis::Declared { reason: DeclaredReason::NotScalable },
+        target: instance.policy.target_for(workload).map(|t| t.name.clone()),
+        moves: 0,
+    }
+}
+
+/// What becomes of a node; `None` of those that were only considered.
+pub(super) fn node_plan(occupancy: &Occupancy<'_>, names: &Names, index: usize) -> Option<NodePlan> {
+    let instance = occupancy.instance;
+    let node = &occupancy.nodes[index];
+    let state = match (node.bought, node.open) {
+        (true, false) => return None,
+        (true, true) => State::Add,
+        (false, true) => State::Keep,
+        (false, false) => State::Remove,
+    };
+    let site = &instance.sites[node.site];
+    let mut used = vec![0_i64; instance.resources.len()];
+    let mut add = |demand: &[i64]| {
+        for (sum, amount) in used.iter_mut().zip(demand) {
+            *sum = sum.saturating_add(*amount);
+        }
+    };
+    if node.open {
+        node.pods.iter().for_each(|pod| add(&occupancy.pods[*pod].demand));
+        if node.bought {
+            add(&site.daemon_demand);
+        }
+    }
+    let now = occupancy.relations.layout.used_now.get(index).filter(|_| !node.bought);
+    Some(NodePlan {
+        name: names.nodes[index].clone(),
+        offer: site.offer.clone(),
+        zone: site.zone.clone(),
+        capacity_type: site.capacity_type,
+        state,
+        price_per_hour: site.price_per_hour,
+        allocatable: instance.named(&site.allocatable),
+        used_now: now.map_or_else(Resources::default, |used| instance.named(used)),
+        used: instance.named(&used),
+    })
+}
+
+/// The removal of a pod that goes because its workload shrinks.
+pub(super) fn removal(occupancy: &Occupancy<'_>, pod: usize) -> Option<Removal> {
+    let pod = &occupancy.pods[pod];
+    if !pod.removed || pod.existing.is_none() {
+        return None;
+    }
+    let (namespace, workload) = owner(occupancy, pod.existing, pod.group);
+    let node = pod.origin.map(|n| occupancy.instance.sites[n].name.clone());
+    Some(Removal { namespace, pod: pod.name.to_string(), workload, node })
 }
 
 /// Pods without a node, by workload, with the reasons of one pod of each template.

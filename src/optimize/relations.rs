@@ -390,6 +390,11 @@ impl Relations {
         View { key, eligible, buyable, buys_hosts }
     }
 
+    /// A template comes that has the same labels and rules as another.
+    pub(super) fn template_like(&mut self, other: usize) {
+        self.templates.push(self.templates[other].clone());
+    }
+
     /// Counters by which pods of the template exclude their own kind on a host.
     pub(super) fn exclusive_on_hosts(&self, template: usize) -> impl Iterator<Item = usize> {
         self.templates.get(template).into_iter().flat_map(|own| {

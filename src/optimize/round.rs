@@ -97,6 +97,16 @@ impl Guide {
         guide
     }
 
+    /// A guide that knows what pods are worth, by (group, size), and nothing else.
+    pub(super) fn of_worth(worth: BTreeMap<(usize, usize), f64>) -> Self {
+        Self { worth, ..Self::default() }
+    }
+
+    /// Tells what a pod of the group is worth at the size.
+    pub(super) fn set_worth(&mut self, group: usize, size: usize, worth: f64) {
+        self.worth.insert((group, size), worth);
+    }
+
     /// The guide of a coarser instance, told to each of the groups it made one. What to buy where it does not tell.
     pub(super) fn of_parts(self, instance: &Instance<'_>, group_of: &[usize]) -> Self {
         let parts = group_of.iter().zip(&instance.groups).enumerate();

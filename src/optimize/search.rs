@@ -30,11 +30,13 @@ use super::priced::{gives_back, priced, settled};
 use super::purchase::purchase;
 use super::relations::Relations;
 use super::restrict::around;
+use super::resume::resume;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
+use super::session::Prices;
 use super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax, relax_within};
 use super::start::start;
-use super::{Progress, Stage};
+use super::{EarlierPlan, Progress, Stage};
 
 /// Plans with a gap this small are called optimal.
 const OPTIMAL_GAP: f64 = 1e-6;
@@ -125,15 +127,18 @@ impl Proof {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "those of the library's function, and the plan to begin from")]
+/// The best plan found, and the prices its bound rests on.
 pub(super) fn search(
     snapshot: &Snapshot,
     catalog: &Catalog,
     policy: &Policy,
     menus: &[Menu],
+    earlier: Option<&EarlierPlan>,
     stop: &StopRule,
     clock: &dyn Clock,
     progress: &mut dyn FnMut(Progress),
-) -> Plan {
+) -> (Plan, Prices) {
     progress(Progress { stage: Stage::Collapse, cost_per_hour: None, bound_per_hour: None });
     let instance = Instance::new(snapshot, catalog, policy, menus);
     let waits = instance.pods.iter().any(|pod| pod.standing == Standing::Waiting);
@@ -156,7 +161,9 @@ pub(super) fn search(
     let coarse = coarse.as_ref();
     let mut stages =
         Stages { instance: &instance, relations: &relations, seen, coarse, pools: &pools, watch, progress };
-    stages.first_plans(&mut incumbent, &problem);
+    if !earlier.is_some_and(|earlier| stages.take_up(&mut incumbent, earlier)) {
+        stages.first_plans(&mut incumbent, &problem);
+    }
     let bought = stages.buy_by_patterns(&mut incumbent, &problem);
     // Of what is bought from nothing, patterns prove more than a coarser program can.
     let relaxed = if bought.is_some() && coarse.is_some() {
@@ -194,7 +201,9 @@ pub(super) fn search(
         let optimum = problem.cost_of(&relaxed.values);
         sensitivity::confirm(&mut problem, optimum, &mut plan.binding, &effort);
     }
-    plan
+    let classes = coarse.map_or_else(|| (0..instance.groups.len()).collect(), |coarse| coarse.group_of.clone());
+    let prices = Prices::read(seen, &pools, &problem, &relaxed.row_prices, classes);
+    (plan, prices)
 }
 
 /// Whose turn it is: nodes and workloads in the local search, and nodes in neighbourhoods.
@@ -243,6 +252,18 @@ impl<'a> Stages<'a, '_> {
 
     fn done(&self, incumbent: &Incumbent<'_>, proof: &Proof) -> bool {
         self.watch.out_of_time() || incumbent.feasible() && proof.suffices(incumbent.cost(), self.watch.stop)
+    }
+
+    /// The earlier plan as it is, or else what can be kept of it; whether that leaves nothing to be done.
+    fn take_up(&self, incumbent: &mut Incumbent<'a>, earlier: &EarlierPlan) -> bool {
+        for asks in [false, true] {
+            let mut state = resume(self.instance, self.relations, earlier, asks).state;
+            state.keep_even(self.foresees_domains());
+            if incumbent.offer(state) {
+                break;
+            }
+        }
+        incumbent.feasible() && incumbent.is_complete()
     }
 
     /// Whatever waits placed first-fit, then bought for without any guidance.

@@ -11,7 +11,7 @@ use super::instance::FULL_WEIGHT;
 use super::sites::Site;
 
 /// Admission by shape of node.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Shapes {
     /// `admitted[template][shape]`.
     admitted: Vec<Vec<bool>>,
@@ -71,6 +71,14 @@ impl Shapes {
             return admits(&snapshot.templates[template].rules, site);
         }
         self.admitted.get(template).and_then(|row| row.get(site.shape)).copied().unwrap_or(false)
+    }
+
+    /// A template comes that asks the same of nodes as another.
+    pub(super) fn template_like(&mut self, other: usize) {
+        for rows in [&mut self.admitted, &mut self.selected, &mut self.tolerated] {
+            rows.push(rows[other].clone());
+        }
+        self.names_nodes.push(self.names_nodes[other]);
     }
 
     /// Shapes that admit the template.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::instance::{Instance, Standing};
 use super::occupancy::{Occupancy, PodState};
 use super::relations::Relations;
+use super::shrink::surplus;
 
 /// The state before anything is placed or moved.
 pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, choices: &[usize]) -> Occupancy<'a> {
@@ -53,10 +54,7 @@ pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, ch
     occupancy
 }
 
-/// Which pods go where a workload shrinks: of a `StatefulSet` those of the highest ordinals, as its controller takes them;
-/// of others those without a node first, then unready ones, then the cheapest to delete,
-/// then from the zone that has most of them, then those on nodes with few pods, so that nodes empty; the youngest
-/// first among equals.
+/// Pods that go because their workloads shrink.
 fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
     let mut pods_on: BTreeMap<usize, usize> = BTreeMap::new();
     for node in instance.pods.iter().filter(|p| p.standing != Standing::Daemon).filter_map(|p| p.node) {
@@ -65,49 +63,13 @@ fn removed_pods(instance: &Instance<'_>, choices: &[usize]) -> BTreeSet<usize> {
     let mut removed = BTreeSet::new();
     for (group, choice) in instance.groups.iter().zip(choices) {
         let replicas = group.options.get(*choice).map_or(0, |o| o.replicas as usize);
-        let mut surplus = group.pods.len().saturating_sub(replicas);
-        let zone_of = |p: usize| instance.pods[p].node.map(|n| instance.sites[n].zone.as_str());
-        let mut in_zone: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-        for &pod in &group.pods {
-            *in_zone.entry(zone_of(pod)).or_insert(0) += 1;
-        }
-        let mut left: Vec<usize> = group
-            .pods
-            .iter()
-            .copied()
-            .filter(|p| !matches!(instance.pods[*p].standing, Standing::Fixed | Standing::Elsewhere))
-            .collect();
-        while surplus > 0 {
-            let first = left.iter().copied().enumerate().min_by_key(|(_, p)| {
-                let pod = &instance.snapshot.pods[*p];
-                let node = instance.pods[*p].node;
-                (
-                    std::cmp::Reverse(group.id.pod_ordinal(&pod.name)),
-                    node.is_some(),
-                    pod.ready,
-                    pod.deletion_cost,
-                    std::cmp::Reverse(in_zone.get(&zone_of(*p)).copied().unwrap_or(0)),
-                    node.and_then(|n| pods_on.get(&n)).copied().unwrap_or(0),
-                    std::cmp::Reverse(pod.created_ms),
-                    *p,
-                )
-            });
-            let Some((position, pod)) = first else { break };
-            left.swap_remove(position);
-            removed.insert(pod);
-            if let Some(count) = in_zone.get_mut(&zone_of(pod)) {
-                *count = count.saturating_sub(1);
-            }
-            if let Some(count) = instance.pods[pod].node.and_then(|n| pods_on.get_mut(&n)) {
-                *count = count.saturating_sub(1);
-            }
-            surplus -= 1;
-        }
+        removed.extend(surplus(instance, group, replicas, &mut pods_on));
     }
     removed
 }
 
-fn new_pods(occupancy: &mut Occupancy<'_>) {
+/// Pods to come of every group, waiting.
+pub(super) fn new_pods(occupancy: &mut Occupancy<'_>) {
     let instance = occupancy.instance;
     let names: BTreeSet<(&str, &str)> =
         instance.snapshot.pods.iter().map(|p| (p.namespace.as_str(), p.name.as_str())).collect();
@@ -137,7 +99,7 @@ fn new_pods(occupancy: &mut Occupancy<'_>) {
 }
 
 /// Pods of `DaemonSets` that wait go to the one node their controller made them for, if it has room.
-fn place_waiting_daemons(occupancy: &mut Occupancy<'_>) {
+pub(super) fn place_waiting_daemons(occupancy: &mut Occupancy<'_>) {
     for pod in occupancy.waiting() {
         if occupancy.pods[pod].standing == Standing::Daemon
             && let Some(wish) = occupancy.wish(pod)

@@ -2,19 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::CapacityType;
 use crate::domain::plan::{NodeState, PlacementState};
 use crate::domain::policy::{Spread, Target};
 use crate::domain::resources::is_use;
+use crate::domain::{CapacityType, Catalog, Policy};
 
 use super::after::{After, AfterPod, AfterWorkload};
+use super::part::Totals;
 use super::violation::RemovalBar;
 use super::{Given, Violation};
 
 pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
+    check_places(given, after, violations);
+    let stock = after.nodes.iter().map(|node| Stock {
+        offer: &node.plan.offer,
+        zone: node.zone,
+        capacity_type: node.capacity_type,
+        bought: node.now.is_none(),
+    });
+    quotas(given.catalog, &stock, violations);
+    limits(given.policy, totals(given, after), violations);
+}
+
+/// Everything but limits of the whole cluster.
+pub(super) fn check_places(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     nodes(given, after, violations);
-    quotas(given, after, violations);
-    disruption(given, after, violations);
     let mut pods: Vec<Vec<&AfterPod<'_>>> = after.workloads.iter().map(|_| Vec::new()).collect();
     for pod in &after.pods {
         if let Some(pods) = pods.get_mut(pod.workload) {
@@ -61,16 +73,28 @@ fn nodes(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) 
     }
 }
 
+/// A node that is there when the plan is done, as quotas count it.
+#[derive(Clone, Copy)]
+pub(crate) struct Stock<'a> {
+    pub(crate) offer: &'a str,
+    pub(crate) zone: &'a str,
+    pub(crate) capacity_type: CapacityType,
+    pub(crate) bought: bool,
+}
+
 /// Quotas limit what is bought: nodes of the offer's type that stand count, but are no violation by themselves.
-fn quotas(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
-    for offer in &given.catalog.offers {
+pub(super) fn quotas<'a>(
+    catalog: &Catalog,
+    stock: &(impl Iterator<Item = Stock<'a>> + Clone),
+    violations: &mut Vec<Violation>,
+) {
+    for offer in &catalog.offers {
         let Some(quota) = offer.quota else { continue };
         for zone in &offer.zones {
-            let of_offer = |n: &&super::after::AfterNode<'_>| {
-                n.plan.offer == offer.name && n.capacity_type == offer.capacity_type && n.zone == zone
-            };
-            let nodes = after.nodes.iter().filter(of_offer).count();
-            let buys = after.nodes.iter().filter(of_offer).any(|n| n.now.is_none());
+            let of_offer =
+                |n: &Stock<'_>| n.offer == offer.name && n.capacity_type == offer.capacity_type && n.zone == zone;
+            let nodes = stock.clone().filter(of_offer).count();
+            let buys = stock.clone().filter(of_offer).any(|n| n.bought);
             if buys && nodes > quota as usize {
                 violations.push(Violation::Quota { offer: offer.name.clone(), zone: zone.clone(), nodes, quota });
             }
@@ -78,20 +102,27 @@ fn quotas(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>)
     }
 }
 
-fn disruption(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
-    let limits = &given.policy.disruption;
+fn totals(given: &Given<'_>, after: &After<'_>) -> Totals {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let moves = number(after.pods.iter().filter(|p| p.state == PlacementState::Move).count());
     let movable = given.snapshot.pods.iter().filter(|pod| {
         let daemon = after.workload_of(&pod.workload).is_some_and(|w| w.now.daemon);
         after.is_bound(pod) && !pod.do_not_evict && !pod.deleting && !daemon
     });
-    let allowed = limits.max_moves.of_rounded_up(number(movable.count()));
+    Totals {
+        moves: number(after.pods.iter().filter(|p| p.state == PlacementState::Move).count()),
+        movable: number(movable.count()),
+        drains: number(after.removed_nodes.len()),
+        nodes: number(given.snapshot.nodes.len()),
+    }
+}
+
+pub(super) fn limits(policy: &Policy, totals: Totals, violations: &mut Vec<Violation>) {
+    let Totals { moves, movable, drains, nodes } = totals;
+    let allowed = policy.disruption.max_moves.of_rounded_up(movable);
     if moves > allowed {
         violations.push(Violation::Moves { moves, allowed });
     }
-    let drains = number(after.removed_nodes.len());
-    let allowed = limits.max_drains.of_rounded_up(number(given.snapshot.nodes.len()));
+    let allowed = policy.disruption.max_drains.of_rounded_up(nodes);
     if drains > allowed {
         violations.push(Violation::Drains { drains, allowed });
     }

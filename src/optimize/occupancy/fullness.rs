@@ -7,7 +7,7 @@ use super::super::layout::Layout;
 use super::NodeState;
 
 /// Open nodes by class, the fullest first, ties by number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fullness {
     classes: Vec<BTreeSet<(Room, usize)>>,
 }

@@ -6,7 +6,7 @@ use super::super::relations::{Relations, SpreadRule};
 use super::{NodeState, PodState};
 
 /// Which domains there are, and how evenly pods stand over them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Spreads {
     /// Open nodes that count, by view and domain; what can be bought counts as one where evenness is to last.
     present: Vec<Vec<u32>>,
