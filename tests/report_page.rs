@@ -25,6 +25,7 @@ fn all_runs() -> Vec<(&'static str, Run)> {
     vec![
         ("shop", fixture::shop()),
         ("without-metrics", edges::without_metrics()),
+        ("ahead", edges::ahead()),
         ("empty", edges::empty()),
         ("what-to-buy", edges::what_to_buy()),
         ("everything-unplaced", edges::everything_unplaced()),

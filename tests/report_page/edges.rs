@@ -1,14 +1,22 @@
 //! The edges of what a report must bear, made from the shop.
 
+use std::collections::BTreeMap;
+
 use ndarray::Array2;
 use plimsoll::domain::menu::{Basis, DeclaredReason};
 use plimsoll::domain::orchestration::Orchestration;
+use plimsoll::domain::outlook::{
+    Contention, Instant, LeadTime, Loss, NodeChange, Packing, Scenario, Schedule, Shortfall,
+};
 use plimsoll::domain::plan::{CostParts, NodeState, Placement, PlacementState, Stopped, Unplaced};
 use plimsoll::domain::series::SeriesRow;
 use plimsoll::domain::steps::{Action, Wave};
-use plimsoll::domain::{Axis, Forecast, PriceSource, Resources, Run, Series, Snapshot, Steps, Subject, WorkloadId};
+use plimsoll::domain::usage::Bucket;
+use plimsoll::domain::{
+    Axis, CapacityType, Forecast, Outlook, PriceSource, Resources, Run, Series, Snapshot, Steps, Subject, WorkloadId,
+};
 
-use super::fixture::{id, shop};
+use super::fixture::{NOW_MS, id, shop};
 
 /// The shop without metrics.
 pub(crate) fn without_metrics() -> Run {
@@ -22,6 +30,64 @@ pub(crate) fn without_metrics() -> Run {
         workload.basis = Basis::Declared { reason: DeclaredReason::NoMetrics };
     }
     run.plan.certificate.prices = PriceSource::Estimated;
+    run
+}
+
+/// The shop filled by use, with a lead time that was too short, losses and a schedule.
+pub(crate) fn ahead() -> Run {
+    let mut run = shop();
+    let hour = |from: i64| Bucket { start_ms: NOW_MS + from * 3_600_000, end_ms: NOW_MS + (from + 1) * 3_600_000 };
+    let there = || run.plan.nodes.iter().filter(|node| node.state != NodeState::Remove).enumerate();
+    let contention = |i: usize| Contention { probability: 0.001 * (i + 1) as f64, bucket: hour(2) };
+    let nodes: BTreeMap<String, Contention> = there().map(|(i, node)| (node.name.clone(), contention(i))).collect();
+    let short =
+        Shortfall { workload: id("checkout"), replicas: 4, needed: 3, minimum: Some(2), left_at_once: 2, left: 2 };
+    let loss = |loss, cost_per_hour: Option<f64>, waiting| Scenario {
+        loss,
+        nodes: 3,
+        pods: 20,
+        waiting,
+        losses_per_hour: cost_per_hour.map(|_| 0.002),
+        cost_per_hour,
+        short: if waiting > 0 { vec![short.clone()] } else { Vec::new() },
+    };
+    let instant = |from: i64, nodes: usize, bought: usize| Instant {
+        bucket: hour(from),
+        nodes,
+        nodes_per_hour: 0.2 * nodes as f64,
+        changes: vec![NodeChange {
+            offer: "m5.xlarge".into(),
+            zone: "r1a".into(),
+            capacity_type: CapacityType::OnDemand,
+            bought,
+            given_back: 2 - bought,
+        }],
+        replicas: BTreeMap::from([(id("checkout"), 4 + bought as u32)]),
+        unplaced: 0,
+        feasible: true,
+        bound: 1.5,
+    };
+    run.outlook = Outlook {
+        packing: Some(Packing { limit: 0.02, buckets: 24, nodes }),
+        scenarios: vec![
+            loss(Loss::Zone { zone: "r1b".into() }, None, 12),
+            loss(Loss::Spot { offer: "m5.large".into(), zone: "r1a".into() }, Some(0.004), 0),
+        ],
+        lead_time: LeadTime {
+            seconds: 1500,
+            stated_seconds: 900,
+            decision_seconds: 300,
+            offer: Some("gpu.large".into()),
+            boot_seconds: 1170,
+            image_pull_seconds: 30,
+        },
+        schedule: Some(Schedule {
+            instants: vec![instant(0, 9, 0), instant(1, 11, 2)],
+            cost: 4.0,
+            bound: 3.0,
+            regretted: 1,
+        }),
+    };
     run
 }
 
