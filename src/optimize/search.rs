@@ -1,19 +1,21 @@
 //! The stages in order, always with a plan in hand.
 
-use std::collections::BTreeSet;
+mod proof;
+mod prove;
+
 use std::time::Duration;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::{Clock, StopRule};
 use crate::domain::menu::Menu;
-use crate::domain::plan::{CostParts, Plan, Stopped};
+use crate::domain::plan::Plan;
 use crate::domain::policy::Policy;
-use crate::domain::problem::{Problem, Quantity};
+use crate::domain::problem::Problem;
 use crate::domain::snapshot::Snapshot;
 
-use super::attempt::{filled, followed, packed, placed};
+use super::attempt::{followed, placed};
 use super::certificate;
-use super::check::{CheckReport, check};
+use super::check::check;
 use super::coarse::{Coarse, coarser};
 use super::conflict::conflict;
 use super::first_fit::first_fit;
@@ -23,29 +25,17 @@ use super::incumbent::Incumbent;
 use super::instance::{Instance, Standing};
 use super::model;
 use super::neighbourhood::Neighbourhoods;
-use super::pattern_bound::pattern_bound;
-use super::plan::unmodelled_rules;
-use super::pools::{Pool, pools, pools_by_node};
-use super::priced::{gives_back, priced, settled};
-use super::purchase::purchase;
+use super::pools::{Pool, pools};
 use super::relations::Relations;
-use super::restrict::around;
 use super::resume::resume;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
 use super::session::Prices;
-use super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax, relax_within};
+use super::solve::{Effort, Outcome, Relaxation, relax};
 use super::start::start;
 use super::{EarlierPlan, Progress, Stage};
-
-/// Plans with a gap this small are called optimal.
-const OPTIMAL_GAP: f64 = 1e-6;
-
-/// Integers beyond which the whole program is not tried as one.
-const MOST_INTEGERS: usize = 10_000;
-
-/// Integers below which the whole program is solved sooner than one with room at a price.
-const LEAST_PRICED: usize = 1000;
+use proof::{Proof, certified, left_out};
+use prove::{MOST_INTEGERS, integers};
 
 /// Nodes of one search tree of the solver.
 const MOST_TREE_NODES: i32 = 20_000;
@@ -53,27 +43,8 @@ const MOST_TREE_NODES: i32 = 20_000;
 /// Share of the time that may go by before the relaxation is begun.
 const PLAIN_SHARE: f64 = 0.4;
 
-/// Relative gap to which the program with room at a price is solved: it is solved to its end in seconds, mostly.
-const PRICED_GAP: f64 = 2e-4;
-
 /// Share of the time kept for explaining why pods wait, where some do.
 const EXPLAINING_SHARE: f64 = 0.05;
-
-/// Share of the time after which node patterns are no longer looked for.
-const PATTERNS_SHARE: f64 = 0.7;
-
-/// Share of the time left for the bound by node patterns of what stands and is bought.
-const PATTERNS_BOUND_SHARE: f64 = 0.1;
-
-/// Shares of the time left for the whole program: a large one, a small one, and a large one where room at a price has
-/// given a bound already.
-const PROOF_SHARE: f64 = 0.85;
-const SMALL_PROOF_SHARE: f64 = 0.6;
-const LATE_PROOF_SHARE: f64 = 0.3;
-
-/// Shares of the time left for a part of the program, and for what is left of it once nodes and steps are settled.
-const PART_SHARE: f64 = 0.35;
-const SETTLED_SHARE: f64 = 0.2;
 
 /// Changes tried before the first check of an improved plan, doubled from check to check, and the number of checks.
 const FIRST_SLICE: usize = 200;
@@ -107,23 +78,6 @@ impl Watch<'_> {
 
     fn out_of_time(&self) -> bool {
         self.left().is_zero()
-    }
-}
-
-/// What the program proved.
-struct Proof {
-    bound: f64,
-    /// Cost of the pool-level plan in whole numbers, where one was found.
-    pool_cost: Option<f64>,
-    row_prices: Vec<f64>,
-    /// Part of every plan's cost, and so of the bound, that says nothing about a plan.
-    unplaceable: f64,
-}
-
-impl Proof {
-    /// Whether a plan of the cost is as near to the bound as was asked for.
-    fn suffices(&self, cost: f64, stop: &StopRule) -> bool {
-        certificate::gap(cost - self.unplaceable, self.bound - self.unplaceable) <= stop.gap
     }
 }
 
@@ -289,39 +243,6 @@ impl<'a> Stages<'a, '_> {
         }
     }
 
-    /// What waits bought for by node patterns, where nothing stands; the bound that proves.
-    fn buy_by_patterns(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem) -> Option<f64> {
-        let (instance, relations, watch) = (self.instance, self.relations, self.watch);
-        if instance.standing > 0 {
-            return None;
-        }
-        let spread = self.foresees_domains();
-        let before = filled(instance, relations, incumbent.choices(), spread)?;
-        let left = StopRule { time_limit: watch.stop.time_limit.mul_f64(PATTERNS_SHARE), ..*watch.stop };
-        let found = purchase(&before, incumbent.state(), &left, watch.clock)?;
-        self.report(Stage::Place, incumbent, found.bound);
-        let guide = self.guide(problem, &[], &[]).with_worth(&found.worth);
-        let taken = incumbent.offer(packed(before, &found, &guide, &|| watch.out_of_time()));
-        if !taken && !watch.out_of_time() {
-            // Where rules between pods spoil the packing, its prices still tell what each pod is worth.
-            let state = placed(instance, relations, &guide, (false, spread), &|| watch.out_of_time());
-            state.map(|state| incumbent.offer(state));
-        }
-        found.bound
-    }
-
-    /// Raises the bound to that of node patterns, where there is a gap left.
-    fn bound_by_patterns(&mut self, incumbent: &Incumbent<'a>, proof: &mut Proof) {
-        let watch = self.watch;
-        if self.done(incumbent, proof) || self.coarse.is_some() {
-            return;
-        }
-        let time_limit = watch.clock.elapsed() + watch.left().mul_f64(PATTERNS_BOUND_SHARE);
-        let stop = StopRule { time_limit, ..*watch.stop };
-        let found = pattern_bound(self.seen, self.relations, self.pools, incumbent.choices(), &stop, watch.clock);
-        proof.bound = found.map_or(proof.bound, |bound| bound.max(proof.bound));
-    }
-
     /// From the relaxation's answer on: its plan followed, then those of the integer program, each improved.
     fn search(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem, relaxed: &Relaxation, proof: &mut Proof) {
         let mut turns = Turns::new(self.watch.stop.seed);
@@ -348,138 +269,6 @@ impl<'a> Stages<'a, '_> {
         let threads = self.watch.stop.threads;
         self.plan_anew(incumbent, &guide, &mut turns, threads, proof);
         self.vary_choices(incumbent, &guide, proof);
-    }
-
-    /// The bound of the program with room at the relaxation's prices, and a plan that gives back the nodes and takes the
-    /// steps that it does; whether there was one to follow.
-    fn price_room(
-        &mut self,
-        incumbent: &mut Incumbent<'a>,
-        problem: &Problem,
-        relaxed: &Relaxation,
-        proof: &mut Proof,
-    ) -> bool {
-        if self.done(incumbent, proof) || integers(problem) < LEAST_PRICED || !gives_back(problem) {
-            return false;
-        }
-        self.report(Stage::Round, incumbent, Some(proof.bound));
-        let priced = priced(problem, &relaxed.row_prices);
-        let effort = Effort { relative_gap: PRICED_GAP, ..self.watch.effort(PART_SHARE) };
-        let found = integer(&priced, &Restriction::none(&priced), effort, None);
-        proof.bound = proof.bound.max(certificate::solver_bound(&priced, found.bound));
-        let Some(values) = found.values else { return false };
-        let rest = settled(problem, &values);
-        let effort = Effort { relative_gap: PRICED_GAP, ..self.watch.effort(SETTLED_SHARE) };
-        let bought = integer(problem, &rest, effort, None).values;
-        let Some(values) = bought.or_else(|| {
-            let relaxed = relax_within(problem, &rest, self.watch.effort(SETTLED_SHARE));
-            (relaxed.outcome == Outcome::Finished).then_some(relaxed.values)
-        }) else {
-            return false;
-        };
-        self.report(Stage::Place, incumbent, Some(proof.bound));
-        let guide = self.guide(problem, &values, &relaxed.row_prices);
-        self.follow(incumbent, self.pools, &guide, proof);
-        true
-    }
-
-    /// The whole integer program, beside the search for plans where there is a second thread.
-    #[expect(clippy::too_many_arguments, reason = "what one stage hands to the next")]
-    fn prove(
-        &mut self,
-        incumbent: &mut Incumbent<'a>,
-        problem: &Problem,
-        relaxed: &Relaxation,
-        guide: &Guide,
-        turns: &mut Turns,
-        proof: &mut Proof,
-        followed: bool,
-    ) {
-        let watch = self.watch;
-        let whole = Restriction::none(problem);
-        let small = integers(problem) <= MOST_INTEGERS;
-        let two = watch.stop.threads > 1;
-        let share = match (small, followed) {
-            (true, _) => SMALL_PROOF_SHARE,
-            (false, true) => LATE_PROOF_SHARE,
-            (false, false) => PROOF_SHARE,
-        };
-        let mut proven = std::thread::scope(|scope| {
-            let proving = two.then(|| scope.spawn(|| integer(problem, &whole, watch.effort(share), None)));
-            if !small && !followed {
-                let part = around(problem, &relaxed.values, &relaxed.row_prices);
-                let found = integer(problem, &part, watch.effort(PART_SHARE), None);
-                // The bound of a part is none of the whole.
-                self.learn(incumbent, problem, relaxed, Whole { bound: f64::NEG_INFINITY, ..found }, proof);
-            }
-            if two || !small {
-                self.polish(incumbent, guide, &mut turns.rotation, proof);
-            }
-            if two {
-                self.plan_anew(incumbent, guide, turns, 1, proof);
-            }
-            proving.and_then(|thread| thread.join().ok())
-        });
-        let late = !small && followed;
-        if proven.is_none() && !late && !self.done(incumbent, proof) {
-            proven = Some(integer(problem, &whole, watch.effort(share), None));
-        }
-        if let Some(found) = proven {
-            self.learn(incumbent, problem, relaxed, found, proof);
-        }
-    }
-
-    /// The program with a pool for each node, where it is small enough: pods that fit pools may not fit nodes.
-    fn prove_by_node(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, turns: &mut Turns, proof: &mut Proof) {
-        let instance = self.instance;
-        let alone = self.pools.iter().all(|pool| pool.nodes.len() < 2 && pool.joins.is_none());
-        if self.done(incumbent, proof) || alone {
-            return;
-        }
-        let pools = pools_by_node(instance);
-        let problem = model::build(instance, &pools, self.relations);
-        if integers(&problem) > MOST_INTEGERS {
-            return;
-        }
-        self.report(Stage::Round, incumbent, Some(proof.bound));
-        let watch = self.watch;
-        let whole = Restriction::none(&problem);
-        let solve = || integer(&problem, &whole, watch.effort(SMALL_PROOF_SHARE), None);
-        let found = if watch.stop.threads > 1 {
-            std::thread::scope(|scope| {
-                let proving = scope.spawn(solve);
-                self.plan_anew(incumbent, guide, turns, 1, proof);
-                proving.join().ok()
-            })
-        } else {
-            Some(solve())
-        };
-        let Some(Whole { values, bound }) = found else { return };
-        proof.bound = proof.bound.max(certificate::solver_bound(&problem, bound));
-        if let Some(values) = values {
-            let guide = Guide::read(instance, &pools, &problem, &values, &[]).with_worth_of(guide);
-            self.follow(incumbent, &pools, &guide, proof);
-        }
-    }
-
-    /// Takes the bound of an answer of the integer program, and tries its plan.
-    fn learn(
-        &mut self,
-        incumbent: &mut Incumbent<'a>,
-        problem: &Problem,
-        relaxed: &Relaxation,
-        found: Whole,
-        proof: &mut Proof,
-    ) {
-        proof.bound = proof.bound.max(certificate::solver_bound(problem, found.bound));
-        let Some(values) = found.values else { return };
-        let cost = problem.cost_of(&values);
-        proof.pool_cost = Some(proof.pool_cost.map_or(cost, |least| least.min(cost)));
-        if !self.done(incumbent, proof) {
-            self.report(Stage::Place, incumbent, Some(proof.bound));
-            let guide = self.guide(problem, &values, &relaxed.row_prices);
-            self.try_guide(incumbent, &guide, proof);
-        }
     }
 
     /// States made from scratch for the guide.
@@ -573,70 +362,4 @@ impl<'a> Stages<'a, '_> {
             }
         }
     }
-}
-
-/// Variables that take whole numbers only.
-fn integers(problem: &Problem) -> usize {
-    problem.variables.iter().filter(|v| v.integer).count()
-}
-
-/// Groups of which the relaxation leaves pods out although some node could hold one.
-fn left_out(problem: &Problem, values: &[f64]) -> BTreeSet<usize> {
-    let holdable: BTreeSet<usize> = problem
-        .variables
-        .iter()
-        .filter_map(|v| match v.quantity {
-            Quantity::Replicas { group, .. } if v.upper > 0.0 => Some(group),
-            _ => None,
-        })
-        .collect();
-    let out = problem.variables.iter().zip(values).filter(|(_, value)| **value > 1e-6);
-    out.filter_map(|(v, _)| match v.quantity {
-        Quantity::Unplaced { group, .. } if holdable.contains(&group) => Some(group),
-        _ => None,
-    })
-    .collect()
-}
-
-/// The incumbent's plan with its certificate.
-fn certified(
-    instance: &Instance<'_>,
-    problem: &Problem,
-    proof: &Proof,
-    watch: Watch<'_>,
-    incumbent: Incumbent<'_>,
-) -> Plan {
-    let (cost_now, now_feasible) = incumbent.now;
-    let (mut plan, CheckReport { violations, cost }) = incumbent.into_plan(&|| watch.out_of_time());
-    let unplaceable = proof.unplaceable;
-    let without = |cost: CostParts| CostParts { unplaced: (cost.unplaced - unplaceable).max(0.0), ..cost };
-    let (cost, cost_now) = (without(cost), without(cost_now));
-    let total = cost.total();
-    let feasible = violations.is_empty();
-    // A bound above the cost of a checked plan would be a mistake of rounding; the lower of the two holds.
-    let bound = (proof.bound - unplaceable).max(0.0);
-    let bound = if feasible { bound.min(total) } else { bound };
-    let gap = certificate::gap(total, bound);
-    let pool_cost = proof.pool_cost.map_or(total, |cost| cost - unplaceable).clamp(bound.min(total), total);
-    let certificate = &mut plan.certificate;
-    certificate.cost_per_hour = total;
-    certificate.bound_per_hour = bound;
-    certificate.gap = gap;
-    certificate.packing_gap = certificate::gap(total, pool_cost);
-    certificate.model_gap = (gap - certificate.packing_gap).max(0.0);
-    certificate.feasible = feasible;
-    certificate.stopped = match () {
-        () if gap <= OPTIMAL_GAP => Stopped::Optimal,
-        () if gap <= watch.stop.gap => Stopped::Gap,
-        () if watch.out_of_time() => Stopped::Deadline,
-        () => Stopped::Exhausted,
-    };
-    certificate.unmodelled_rules = unmodelled_rules(instance);
-    certificate.unplaceable_per_hour = unplaceable;
-    certificate.cost = cost;
-    certificate.cost_now = cost_now;
-    certificate.now_feasible = now_feasible;
-    certificate.violations = violations.iter().map(ToString::to_string).collect();
-    plan.binding = certificate::binding(problem, &proof.row_prices);
-    plan
 }
