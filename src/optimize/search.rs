@@ -35,7 +35,7 @@ use super::solve::{Effort, Outcome, Relaxation, relax};
 use super::start::start;
 use super::{EarlierPlan, Progress, Stage};
 use proof::{Proof, certified, left_out};
-use prove::{MOST_INTEGERS, integers};
+use prove::{LEAST_PRICED, MOST_INTEGERS, integers};
 
 /// Nodes of one search tree of the solver.
 const MOST_TREE_NODES: i32 = 20_000;
@@ -163,12 +163,14 @@ pub(super) fn search(
 /// Whose turn it is: nodes and workloads in the local search, and nodes in neighbourhoods.
 struct Turns {
     rotation: Rotation,
-    neighbourhoods: Neighbourhoods,
+    /// None where the whole program is solved sooner than its neighbourhoods one by one.
+    neighbourhoods: Option<Neighbourhoods>,
 }
 
 impl Turns {
-    fn new(seed: u64) -> Self {
-        Self { rotation: Rotation::new(seed), neighbourhoods: Neighbourhoods::new(seed) }
+    fn new(seed: u64, problem: &Problem) -> Self {
+        let worth_it = integers(problem) >= LEAST_PRICED;
+        Self { rotation: Rotation::new(seed), neighbourhoods: worth_it.then(|| Neighbourhoods::new(seed)) }
     }
 }
 
@@ -245,7 +247,7 @@ impl<'a> Stages<'a, '_> {
 
     /// From the relaxation's answer on: its plan followed, then those of the integer program, each improved.
     fn search(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem, relaxed: &Relaxation, proof: &mut Proof) {
-        let mut turns = Turns::new(self.watch.stop.seed);
+        let mut turns = Turns::new(self.watch.stop.seed, problem);
         let guide = self.guide(problem, &relaxed.values, &relaxed.row_prices);
         if self.coarse.is_some() {
             // Its pools are not the cluster's, so that there is no plan to follow but only prices to go by.
@@ -326,13 +328,13 @@ impl<'a> Stages<'a, '_> {
         threads: usize,
         proof: &Proof,
     ) {
-        if self.done(incumbent, proof) {
+        let Some(neighbourhoods) = turns.neighbourhoods.as_mut().filter(|_| !self.done(incumbent, proof)) else {
             return;
-        }
+        };
         let watch = self.watch;
         incumbent.change(|state| {
             let effort = Effort { threads, ..watch.effort(1.0) };
-            let more = turns.neighbourhoods.round(state, guide, effort);
+            let more = neighbourhoods.round(state, guide, effort);
             more && !watch.out_of_time() && !proof.suffices(state.cost().total(), watch.stop)
         });
     }

@@ -69,7 +69,7 @@ pub(super) fn axis(
         }
         _ => Err(SeriesError::TooLarge {
             rows,
-            steps,
+            steps: u64::try_from(steps).unwrap_or(u64::MAX),
             step_ms,
             max_cells,
             first: place(samples, first_ms, first),

@@ -30,7 +30,7 @@ pub enum SeriesError {
         /// Rows.
         rows: usize,
         /// Steps from the first to the last sample.
-        steps: u128,
+        steps: u64,
         /// Spacing.
         step_ms: i64,
         /// The bound broken.

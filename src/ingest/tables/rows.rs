@@ -134,13 +134,11 @@ fn numbered(
 
 /// The time of each row of a block; where there is no time column, rows count steps.
 fn times(header: &Header, time: Option<(usize, Clock)>, step_ms: i64, block: &Block) -> Result<Vec<i64>, InputError> {
-    match time {
-        Some((column, clock)) => clock.times_ms(header, column, block),
-        None => {
-            let step = |row: usize| i64::try_from(row).unwrap_or(i64::MAX).saturating_mul(step_ms);
-            Ok((block.first_row..block.first_row + block.rows).map(step).collect())
-        }
+    if let Some((column, clock)) = time {
+        return clock.times_ms(header, column, block);
     }
+    let step = |row: usize| i64::try_from(row).unwrap_or(i64::MAX).saturating_mul(step_ms);
+    Ok((block.first_row..block.first_row + block.rows).map(step).collect())
 }
 
 /// One piece in the making.

@@ -20,8 +20,8 @@ use super::{Proof, Stages, Turns};
 /// Integers beyond which the whole program is not tried as one.
 pub(super) const MOST_INTEGERS: usize = 10_000;
 
-/// Integers below which the whole program is solved sooner than one with room at a price.
-const LEAST_PRICED: usize = 1000;
+/// Integers below which the whole program is solved sooner than one with room at a price, or neighbourhoods of it.
+pub(super) const LEAST_PRICED: usize = 1000;
 
 /// Relative gap to which the program with room at a price is solved: it is solved to its end in seconds, mostly.
 const PRICED_GAP: f64 = 2e-4;
