@@ -34,6 +34,9 @@ pub(super) fn contents(problem: &PackingProblem, kind: usize, left: &[u32]) -> V
     all
 }
 
+/// No quota: how many were taken need not be known.
+const UNLIMITED: u32 = u32::MAX;
+
 /// The cost of the cheapest packing, by trying everything.
 fn cheapest(
     problem: &PackingProblem,
@@ -48,7 +51,9 @@ fn cheapest(
     let mut best: u64 = left.iter().zip(&problem.items).map(|(n, item)| u64::from(*n) * item.unplaced_price).sum();
     for kind in (0..problem.bins.len()).filter(|&kind| quotas[kind] > 0) {
         let mut fewer = quotas.to_vec();
-        fewer[kind] -= 1;
+        if fewer[kind] != UNLIMITED {
+            fewer[kind] -= 1;
+        }
         for content in contents(problem, kind, left).into_iter().filter(|c| c.iter().any(|n| *n > 0)) {
             let rest: Vec<u32> = left.iter().zip(&content).map(|(l, n)| l - n).collect();
             best = best.min(problem.bins[kind].price + cheapest(problem, &rest, &fewer, known));
@@ -61,7 +66,8 @@ fn cheapest(
 pub(super) fn optimum(problem: &PackingProblem) -> u64 {
     let counts: Vec<u32> = problem.items.iter().map(|item| item.count).collect();
     let total: u32 = counts.iter().sum();
-    let quotas: Vec<u32> = problem.bins.iter().map(|bin| bin.available.unwrap_or(total).min(total)).collect();
+    let quotas: Vec<u32> =
+        problem.bins.iter().map(|bin| bin.available.map_or(UNLIMITED, |quota| quota.min(total))).collect();
     cheapest(problem, &counts, &quotas, &mut BTreeMap::new())
 }
 

@@ -23,6 +23,10 @@ pub(super) const MOST_INTEGERS: usize = 10_000;
 /// Integers below which the whole program is solved sooner than one with room at a price, or neighbourhoods of it.
 pub(super) const LEAST_PRICED: usize = 1000;
 
+/// Nodes of the search tree of the program by node: alike nodes can be swapped, and what a tree so large does not prove,
+/// one many times larger hardly does.
+const NODES_BY_NODE: i32 = 500;
+
 /// Relative gap to which the program with room at a price is solved: it is solved to its end in seconds, mostly.
 const PRICED_GAP: f64 = 2e-4;
 
@@ -176,7 +180,8 @@ impl<'a> Stages<'a, '_> {
         self.report(Stage::Round, incumbent, Some(proof.bound));
         let watch = self.watch;
         let whole = Restriction::none(&problem);
-        let solve = || integer(&problem, &whole, watch.effort(SMALL_PROOF_SHARE), None);
+        let effort = || Effort { most_nodes: NODES_BY_NODE, ..watch.effort(SMALL_PROOF_SHARE) };
+        let solve = || integer(&problem, &whole, effort(), None);
         let found = if watch.stop.threads > 1 {
             std::thread::scope(|scope| {
                 let proving = scope.spawn(solve);
