@@ -12,15 +12,36 @@ const PEAK_STEP: f64 = 0.2;
 /// No correction is larger, in scales: beyond it the forecast, not its width, is what is wrong.
 const MOST: f64 = 6.0;
 
+/// Errors of a band that are so many times what was expected are out of the ordinary: the next forecasts widen by as much as
+/// they are beyond it, at most so many times. After a break corrections in steps of one scale come too late, however large
+/// the step. On training parts of the traces, p90 a day ahead held 61 and 72 % of the truth in the worst tenth of `CloudWatch`
+/// and Crane without this and 80 % with it, for 2 to 5 % of quantile loss; beyond 3 times, 79 % for 1 to 3 %; at most 50 times
+/// instead of 10, the same for 9 %.
+const ORDINARY: f64 = 2.0;
+pub(super) const MOST_WIDTH: f64 = 10.0;
+/// What is left of the widening after each further band of ordinary errors; a horizon has about sixteen, over all that wait.
+const WIDENING_KEPT: f64 = 0.8;
+/// Bands shorter than this part of the horizon neither widen nor are widened: a few steps are often out of line together.
+const LONG_BAND: usize = 16;
+
 /// Corrections of one series' quantiles, learnt online: after each forecast whose truth has come in, every quantile that
 /// was exceeded too often moves up and every other one down, in proportion (adaptive conformal inference; see
 /// [`ErrorBand`](super::streaming::ErrorBand)). Plain data, so that it can be saved beside the rest of a state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Adaptive {
     /// By band of horizons (1, 2–3, 4–7, … steps ahead), then by level, in scales.
     pub bands: Vec<Vec<f64>>,
     /// Of the peak, by level.
     pub peak: Vec<f64>,
+    /// How many times as wide the long bands are as the forecast says, 1 to 10: more than 1 for a while after errors far
+    /// beyond the expected.
+    pub width: f64,
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Self { bands: Vec::new(), peak: Vec::new(), width: 1.0 }
+    }
 }
 
 impl Adaptive {
@@ -35,12 +56,18 @@ impl Adaptive {
     pub fn corrected(&self, outcome: &Outcome) -> Outcome {
         let mut out = outcome.clone();
         let floor = if outcome.non_negative { 0.0 } else { f64::MIN };
+        let horizon = outcome.mean.len();
+        // What the forecast is wider by on its own account is not put on twice.
+        let more = (self.width / outcome.widened).max(1.0);
+        let widths: Vec<f64> = bands(horizon).map(|band| if is_long(&band, horizon) { more } else { 1.0 }).collect();
         for (h, mut column) in out.quantiles.columns_mut().into_iter().enumerate() {
             let corrections = self.bands.get(band(h));
+            let width = widths[band(h)];
             let mut before = floor;
             for (l, quantile) in column.iter_mut().enumerate() {
                 let correction = corrections.and_then(|c| c.get(l)).copied().unwrap_or(0.0);
-                before = (*quantile + correction * outcome.scale[h]).clamp(before, f64::MAX);
+                let widened = *quantile + (*quantile - outcome.mean[h]) * (width - 1.0);
+                before = (widened + correction * width * outcome.scale[h]).clamp(before, f64::MAX);
                 *quantile = before;
             }
         }
@@ -66,6 +93,11 @@ impl Adaptive {
             for (l, (correction, &level)) in self.bands[b].iter_mut().zip(levels).enumerate() {
                 let measured = band.clone().filter(|&h| truth[h].is_finite());
                 learn(correction, STEP, level, measured.map(|h| truth[h] <= issued.quantiles[[l, h]]));
+            }
+            let sizes = band.clone().map(|h| (truth[h] - issued.mean[h]).abs() / issued.scale[h]);
+            if let Some(size) = super::scores::mean(sizes).filter(|_| is_long(&band, horizon)) {
+                let kept = 1.0 + (self.width - 1.0) * WIDENING_KEPT;
+                self.width = (size / ORDINARY).max(kept).clamp(1.0, MOST_WIDTH);
             }
         }
         let lead = truth.get(..issued.lead_steps).filter(|lead| lead.iter().all(|v| v.is_finite()));
@@ -127,6 +159,10 @@ pub(crate) fn learnt(step: f64, level: f64, held: impl Iterator<Item = bool>) ->
     if count > 0.0 { step * (level - below / count) } else { 0.0 }
 }
 
+pub(super) fn is_long(band: &Range<usize>, horizon: usize) -> bool {
+    band.len() * LONG_BAND >= horizon
+}
+
 /// The band of step `h`, counted from 0.
 pub(crate) fn band(h: usize) -> usize {
     (h + 1).ilog2() as usize
@@ -185,6 +221,29 @@ mod tests {
             assert!((below / count - level).abs() < 0.05, "p{level}: {}", below / count);
         }
         assert!((peaks / count - 0.9).abs() < 0.05, "{}", peaks / count);
+    }
+
+    #[test]
+    fn errors_far_beyond_the_expected_widen_what_comes_next_and_are_forgotten() {
+        let levels = [0.1, 0.5, 0.9];
+        let plain = issued(&levels);
+        let spread = |outcome: &Outcome| outcome.quantiles[[2, 4]] - outcome.quantiles[[0, 4]];
+        let off_by = |scales: f64| -> Vec<f64> {
+            let signs = [1.0, -1.0].into_iter().cycle();
+            plain.mean.iter().zip(&plain.scale).zip(signs).map(|((m, s), sign)| m + sign * scales * s).collect()
+        };
+        let mut adaptive = Adaptive::new();
+        adaptive.observe(&plain, &levels, &off_by(1.5), 0);
+        assert!((adaptive.width - 1.0).abs() < 1e-12, "{}", adaptive.width);
+        adaptive.observe(&plain, &levels, &off_by(12.0), 0);
+        assert!((adaptive.width - 6.0).abs() < 1e-9, "{}", adaptive.width);
+        assert!(spread(&adaptive.corrected(&plain)) > 5.0 * spread(&plain));
+        adaptive.observe(&plain, &levels, &off_by(1e6), 0);
+        assert!((adaptive.width - MOST_WIDTH).abs() < 1e-9);
+        for _ in 0..40 {
+            adaptive.observe(&plain, &levels, &off_by(0.5), 0);
+        }
+        assert!(adaptive.width < 1.01, "{}", adaptive.width);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The local members: what one series' own past says, in many ways.
 
-use super::regression::{Fit, GramPlan, LagSet, grams, iterate};
-use super::windows::Windows;
+use super::regression::{Begin, Fit, GramPlan, LagSet, continued, fits};
+use super::windows::{Window, Windows};
 
 /// One way to forecast, run from every window.
 #[derive(Debug, Clone)]
@@ -98,16 +98,33 @@ pub(crate) struct Scaling {
     pub deviation: f64,
 }
 
-impl Scaling {
-    /// Mean and standard deviation of `values` or their logs. Only the ridge penalty depends on them.
-    pub(crate) fn of(values: &[f64], logs: bool) -> Self {
-        let bent = |v: &f64| if logs { v.ln() } else { *v };
-        let n = values.len().max(1) as f64;
-        let mean = values.iter().map(bent).sum::<f64>() / n;
-        let variance = values.iter().map(|v| (bent(v) - mean).powi(2)).sum::<f64>() / n;
-        Self { logs, mean, deviation: variance.sqrt().max(1e-9) }
-    }
+/// A history bent in one way.
+#[derive(Debug, Clone)]
+pub(crate) struct Bent {
+    pub scaling: Scaling,
+    pub z: Vec<f64>,
+}
 
+/// The history in levels, and in logs where all values are positive. Only the ridge penalty depends on mean and deviation.
+pub(crate) fn bent(values: &[f64]) -> Vec<Bent> {
+    let standardised = |logs: bool, mut z: Vec<f64>| {
+        let n = z.len().max(1) as f64;
+        let mean = z.iter().sum::<f64>() / n;
+        let variance = z.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+        let deviation = variance.sqrt().max(1e-9);
+        for v in &mut z {
+            *v = (*v - mean) / deviation;
+        }
+        Bent { scaling: Scaling { logs, mean, deviation }, z }
+    };
+    let mut ways = vec![standardised(false, values.to_vec())];
+    if values.iter().all(|&v| v > 0.0) {
+        ways.push(standardised(true, values.iter().map(|v| v.ln()).collect()));
+    }
+    ways
+}
+
+impl Scaling {
     pub(crate) fn bend(&self, value: f64) -> f64 {
         ((if self.logs { value.max(f64::MIN_POSITIVE).ln() } else { value }) - self.mean) / self.deviation
     }
@@ -129,40 +146,37 @@ pub(crate) fn bounds(seen: &[f64]) -> (f64, f64) {
     (if low > 0.0 { 0.2 * low } else { low - 2.0 * room }, high + 2.0 * room)
 }
 
-/// Regressions on levels and logs, raw and differenced by each season, on each lag set or the one named.
-pub(crate) fn regressions(values: &[f64], seasons: &[usize], windows: &Windows, only: Option<&str>) -> Vec<Member> {
+/// Regressions on the `ways` the values are bent, raw and differenced by each season, on each lag set or the one named.
+pub(crate) fn regressions(
+    values: &[f64],
+    ways: &[Bent],
+    seasons: &[usize],
+    windows: &Windows,
+    only: Option<&str>,
+) -> Vec<Member> {
     let first_cut = windows.cuts[0];
     let mut sets = lag_sets(seasons, first_cut);
     sets.retain(|set| only.is_none_or(|only| set.name == only));
-    let plan = GramPlan::new(&sets);
     let day = seasons.first().copied().unwrap_or(1);
-    let near_sets: Vec<LagSet> = {
-        let mut near: Vec<LagSet> = Vec::new();
-        for set in &sets {
-            let lags: Vec<usize> = set.lags.iter().copied().filter(|&lag| lag <= 3 * day).collect();
-            if near.iter().all(|other| other.lags != lags) {
-                near.push(LagSet { lags, ..set.clone() });
-            }
+    let mut near_sets: Vec<LagSet> = Vec::new();
+    for set in &sets {
+        let lags: Vec<usize> = set.lags.iter().copied().filter(|&lag| lag <= 3 * day).collect();
+        if near_sets.iter().all(|other| other.lags != lags) {
+            near_sets.push(LagSet { lags, ..set.clone() });
         }
-        near
-    };
-    let near_plan = GramPlan::new(&near_sets);
-    let positive = values.iter().all(|&v| v > 0.0);
+    }
+    let (plan, near_plan) = (GramPlan::new(&sets), GramPlan::new(&near_sets));
+    let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| bounds(&values[..cut])).collect();
     let mut members = Vec::new();
-    for logs in [false, true] {
-        if logs && !positive {
-            continue;
-        }
-        let scaling = Scaling::of(values, logs);
-        let z: Vec<f64> = values.iter().map(|&v| scaling.bend(v)).collect();
-        let bent = if logs { "log" } else { "level" };
-        let stream = Stream { z: &z, scaling, values, windows, day: seasons.first().copied().unwrap_or(0) };
-        stream.run(&sets, &plan, 0, &format!("{bent} raw"), &mut members);
+    for bent in ways {
+        let name = if bent.scaling.logs { "log" } else { "level" };
+        let stream = Stream { bent, limits: &limits, windows, day: seasons.first().copied().unwrap_or(0) };
+        stream.run(&sets, &plan, 0, &format!("{name} raw"), &mut members);
         for (i, &season) in seasons.iter().enumerate().take(2) {
             if first_cut * 2 >= season * 5 {
                 let (sets, plan) = if i == 0 { (&sets, &plan) } else { (&near_sets, &near_plan) };
-                let name = if i == 0 { "season" } else { "long season" };
-                stream.run(sets, plan, season, &format!("{bent} {name}"), &mut members);
+                let by = if i == 0 { "season" } else { "long season" };
+                stream.run(sets, plan, season, &format!("{name} {by}"), &mut members);
             }
         }
     }
@@ -171,9 +185,9 @@ pub(crate) fn regressions(values: &[f64], seasons: &[usize], windows: &Windows, 
 
 /// One bent series with what all its regressions share.
 struct Stream<'a> {
-    z: &'a [f64],
-    scaling: Scaling,
-    values: &'a [f64],
+    bent: &'a Bent,
+    /// Where forecasts may go, by fit end.
+    limits: &'a [(f64, f64)],
     windows: &'a Windows,
     /// The shortest season; 0 where there is none.
     day: usize,
@@ -181,45 +195,49 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     fn run(&self, sets: &[LagSet], plan: &GramPlan, season: usize, name: &str, members: &mut Vec<Member>) {
-        let standing = if season == self.day { 1.0 } else { LOWER_STANDING };
-        let Windows { cuts, list, horizon, .. } = self.windows;
+        let Self { bent: Bent { scaling, z: whole }, limits, windows, day } = self;
+        let standing = if season == *day { 1.0 } else { LOWER_STANDING };
         let differenced: Vec<f64>;
         let z = if season == 0 {
-            self.z
+            whole
         } else {
-            differenced = self.z[season..].iter().zip(self.z).map(|(a, b)| a - b).collect();
+            differenced = whole[season..].iter().zip(whole).map(|(a, b)| a - b).collect();
             &differenced
         };
-        let cuts_here: Vec<usize> = cuts.iter().map(|cut| cut.saturating_sub(season)).collect();
-        let limits: Vec<(f64, f64)> = cuts.iter().map(|&cut| bounds(&self.values[..cut])).collect();
-        for (set, by_cut) in sets.iter().zip(grams(z, &cuts_here, sets, plan)) {
-            let fits: Option<Vec<Fit>> = by_cut
-                .iter()
-                .map(|gram| gram.solve(set.penalty).filter(|_| gram.rows > set.lags.len() as f64))
-                .collect();
-            let Some(fits) = fits else { continue };
-            let mut paths = Vec::with_capacity(list.len() * horizon);
-            for window in list {
-                let (low, high) = limits[window.cut];
-                let inside = (self.scaling.bend(low), self.scaling.bend(high));
-                let limit = if season == 0 { inside } else { (inside.0 - inside.1, inside.1 - inside.0) };
-                let path = iterate(&z[..window.start - season], &set.lags, &fits[window.cut], *horizon, limit);
-                let begin = paths.len();
-                for (h, value) in path.into_iter().enumerate() {
-                    // A differenced path stands on the value one season before, which may itself be forecast.
-                    let base = match season {
-                        0 => 0.0,
-                        s if h < s => self.z[window.start + h - s],
-                        s => paths[begin + h - s],
-                    };
-                    paths.push(base + value);
-                }
-                for value in &mut paths[begin..] {
-                    *value = self.scaling.unbend(*value).clamp(low, high);
-                }
-                debug_assert_eq!(paths.len(), begin + horizon);
+        let cuts: Vec<usize> = windows.cuts.iter().map(|cut| cut.saturating_sub(season)).collect();
+        let fitted = fits(z, &cuts, sets, plan);
+        let (kept, fitted): (Vec<&LagSet>, Vec<&[Fit]>) =
+            sets.iter().zip(&fitted).filter_map(|(set, fits)| Some((set, fits.as_deref()?))).unzip();
+        let begin = |window: &Window| {
+            let (low, high) = limits[window.cut];
+            let (low, high) = (scaling.bend(low), scaling.bend(high));
+            let limits = if season == 0 { (low, high) } else { (low - high, high - low) };
+            Begin { cut: window.cut, start: window.start - season, limits }
+        };
+        let begins: Vec<Begin> = windows.list.iter().map(begin).collect();
+        let regressions: Vec<(&[usize], Vec<&Fit>)> =
+            kept.iter().zip(&fitted).map(|(set, fits)| (&set.lags[..], fits.iter().collect())).collect();
+        for (set, mut paths) in kept.iter().zip(continued(z, &begins, &regressions, windows.horizon)) {
+            for (window, path) in windows.list.iter().zip(paths.chunks_exact_mut(windows.horizon)) {
+                self.put_back(path, window, season);
             }
             members.push(Member { name: format!("{name} {}", set.name), paths, standing });
+        }
+    }
+
+    /// Puts a differenced path on the values one season before, which may themselves be forecast, and bends it back.
+    fn put_back(&self, path: &mut [f64], window: &Window, season: usize) {
+        let Self { bent: Bent { scaling, z }, limits, .. } = self;
+        if season > 0 {
+            let known = season.min(path.len());
+            path[..known].iter_mut().zip(&z[window.start - season..]).for_each(|(value, base)| *value += base);
+            for h in known..path.len() {
+                path[h] += path[h - season];
+            }
+        }
+        let (low, high) = limits[window.cut];
+        for value in path {
+            *value = scaling.unbend(*value).clamp(low, high);
         }
     }
 }

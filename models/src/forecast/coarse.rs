@@ -37,7 +37,7 @@ pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> V
     };
     let shape = shape_within(&values[offset..], &means, coarse.cuts[0], grain, day);
     let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| bounds(&values[..cut])).collect();
-    let mut members = bank::regressions(&means, &coarse_seasons, &coarse, Some(LAG_SET));
+    let mut members = bank::regressions(&means, &bank::bent(&means), &coarse_seasons, &coarse, Some(LAG_SET));
     for member in &mut members {
         member.name = format!("{} in {grain}s", member.name);
         let mut fine = Vec::with_capacity(windows.list.len() * windows.horizon);

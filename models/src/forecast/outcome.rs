@@ -18,6 +18,9 @@ pub struct Outcome {
     pub scale: Vec<f64>,
     /// The same of the peak.
     pub peak_scale: f64,
+    /// How many times as wide as usual the quantiles of all but the nearest steps are, since the newest errors were far
+    /// beyond the ordinary; 1 to 10. `scale` is without it.
+    pub widened: f64,
     /// Steps that the peak covers.
     pub lead_steps: usize,
     /// Whether no measured value is below 0, so that no quantile is.

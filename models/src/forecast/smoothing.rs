@@ -3,7 +3,7 @@
 //!
 //! It learns from every cycle where a regression has a few lags, so it errs differently from the bank.
 
-use super::bank::{Member, Scaling, bounds};
+use super::bank::{Bent, Member, bounds};
 use super::windows::Windows;
 
 /// Weights of a new error in level, in the seasons (shortest first), and what is left of the error a step later.
@@ -17,9 +17,11 @@ struct Weights {
 /// Where the search for weights begins, and what it tries for each in turn. Taylor's own fits on load put the level's
 /// weight near 0 and the error's near 0.9.
 const START: Weights = Weights { level: 0.01, seasons: [0.15, 0.2], error: 0.9 };
-const LEVELS: [f64; 4] = [0.002, 0.01, 0.05, 0.2];
-const SEASONS: [f64; 4] = [0.02, 0.15, 0.3, 0.5];
-const ERRORS: [f64; 4] = [0.0, 0.6, 0.9, 0.97];
+const LEVELS: [f64; TRIED] = [0.002, 0.01, 0.05, 0.2];
+const SEASONS: [f64; TRIED] = [0.02, 0.15, 0.3, 0.5];
+const ERRORS: [f64; TRIED] = [0.0, 0.6, 0.9, 0.97];
+/// Weights tried in one pass: each step of a smoothing waits for the one before, so several take hardly longer than one.
+const TRIED: usize = 4;
 
 /// Standing beside a dozen regressions, of which these are no kin.
 const STANDING: f64 = 1.5;
@@ -28,16 +30,33 @@ const STANDING: f64 = 1.5;
 /// the seasons' own weights to matter little.
 const MOST_SEARCHED: usize = 4096;
 
-/// What is remembered while smoothing.
+/// Weights side by side.
+#[derive(Debug, Clone, Copy)]
+struct Lanes<const N: usize> {
+    level: [f64; N],
+    seasons: [[f64; N]; 2],
+    error: [f64; N],
+}
+
+impl<const N: usize> Lanes<N> {
+    fn of(weights: [Weights; N]) -> Self {
+        Self {
+            level: weights.map(|w| w.level),
+            seasons: [weights.map(|w| w.seasons[0]), weights.map(|w| w.seasons[1])],
+            error: weights.map(|w| w.error),
+        }
+    }
+}
+
+/// What is remembered while smoothing with several weights side by side.
 #[derive(Debug, Clone)]
-struct State {
-    level: f64,
+struct State<const N: usize> {
+    level: [f64; N],
     /// One ring a season; where there is one season, the second ring is a single 0.
-    rings: [Vec<f64>; 2],
+    rings: [Vec<[f64; N]>; 2],
     /// Where each ring stands.
     phases: [usize; 2],
-    error: f64,
-    now: usize,
+    error: [f64; N],
 }
 
 /// The next place of a ring: a comparison, where a remainder would be the dearest part of an update.
@@ -45,66 +64,67 @@ fn next(phase: usize, len: usize) -> usize {
     if phase + 1 == len { 0 } else { phase + 1 }
 }
 
-impl State {
+impl<const N: usize> State<N> {
     /// The level is the mean of the first cycle of the longest season; each season's profile what the shorter ones
     /// leave of it.
     fn initial(z: &[f64], seasons: &[usize]) -> Self {
         let span = seasons.last().map_or(1, |s| (2 * s).min(z.len() / 2 / s * s).max(*s)).min(z.len());
         let level = z[..span].iter().sum::<f64>() / span.max(1) as f64;
         let mut rest: Vec<f64> = z[..span].iter().map(|v| v - level).collect();
-        let mut rings = [vec![0.0], vec![0.0]];
+        let mut rings = [vec![[0.0; N]], vec![[0.0; N]]];
         for (kept, &season) in rings.iter_mut().zip(seasons) {
             let mut ring = vec![0.0; season];
             let mut counts = vec![0.0_f64; season];
-            for (t, v) in rest.iter().enumerate() {
-                ring[t % season] += v;
-                counts[t % season] += 1.0;
+            for cycle in rest.chunks(season) {
+                ring.iter_mut().zip(cycle).for_each(|(sum, v)| *sum += v);
+                counts.iter_mut().zip(cycle).for_each(|(count, _)| *count += 1.0);
             }
             ring.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= count.max(1.0));
-            rest.iter_mut().enumerate().for_each(|(t, v)| *v -= ring[t % season]);
-            *kept = ring;
+            rest.chunks_mut(season).for_each(|cycle| cycle.iter_mut().zip(&ring).for_each(|(v, mean)| *v -= mean));
+            *kept = ring.into_iter().map(|value| [value; N]).collect();
         }
-        Self { level, rings, phases: [0; 2], error: 0.0, now: 0 }
+        Self { level: [level; N], rings, phases: [0; 2], error: [0.0; N] }
     }
 
     /// Takes the next value.
-    fn update(&mut self, value: f64, weights: &Weights) {
+    fn update(&mut self, value: f64, weights: &Lanes<N>) {
         let [first, second] = &mut self.rings;
         let [i, j] = self.phases;
-        let fitted = self.level + first[i] + second[j];
-        let surprise = value - fitted - weights.error * self.error;
-        self.error = value - fitted;
-        self.level += weights.level * surprise;
-        first[i] += weights.seasons[0] * surprise;
-        second[j] += weights.seasons[1] * surprise;
         self.phases = [next(i, first.len()), next(j, second.len())];
-        self.now += 1;
+        let (first, second) = (&mut first[i], &mut second[j]);
+        for n in 0..N {
+            let fitted = self.level[n] + (first[n] + second[n]);
+            let surprise = value - fitted - weights.error[n] * self.error[n];
+            self.error[n] = value - fitted;
+            self.level[n] += weights.level[n] * surprise;
+            first[n] += weights.seasons[0][n] * surprise;
+            second[n] += weights.seasons[1][n] * surprise;
+        }
     }
 
-    /// Sees each value of the forecast in turn.
-    fn look_ahead(&self, weights: &Weights, steps: usize, mut see: impl FnMut(f64)) {
+    /// Sees each step of the forecast in turn.
+    fn look_ahead(&self, weights: &Lanes<N>, steps: usize, mut see: impl FnMut([f64; N])) {
         let [first, second] = &self.rings;
         let [mut i, mut j] = self.phases;
         let mut error = self.error;
         for _ in 0..steps {
-            error *= weights.error;
-            see(self.level + (first[i] + second[j]) + error);
+            let mut values = self.level;
+            for n in 0..N {
+                error[n] *= weights.error[n];
+                values[n] += first[i][n] + second[j][n] + error[n];
+            }
+            see(values);
             (i, j) = (next(i, first.len()), next(j, second.len()));
         }
     }
 
-    /// Summed absolute error of the forecast of `truth`, without writing the path down.
-    fn absolute_error(&self, truth: &[f64], weights: &Weights) -> f64 {
+    /// Adds up the absolute errors of the forecast of `truth`.
+    fn add_errors(&self, truth: &[f64], weights: &Lanes<N>, sums: &mut [f64; N]) {
         let mut rest = truth.iter();
-        let mut sum = 0.0;
-        self.look_ahead(weights, truth.len(), |value| sum += rest.next().map_or(0.0, |y| (y - value).abs()));
-        sum
-    }
-
-    fn forecast(&self, horizon: usize, weights: &Weights) -> Vec<f64> {
-        let mut path = Vec::with_capacity(horizon);
-        self.look_ahead(weights, horizon, |value| path.push(value));
-        path
+        self.look_ahead(weights, truth.len(), |values| {
+            let truth = rest.next().copied().unwrap_or_default();
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += (truth - value).abs());
+        });
     }
 }
 
@@ -113,91 +133,119 @@ fn usual(seasons: &[usize]) -> Weights {
     Weights { seasons: [START.seasons[0], if seasons.len() > 1 { START.seasons[1] } else { 0.0 }], ..START }
 }
 
-/// Weights that erred least over the horizon from starts in the second half of `fit`, by one round of trying each in
-/// turn. What is good one step ahead is not what is good a day ahead.
-fn best_weights(fit: &[f64], seasons: &[usize], horizon: usize) -> Weights {
-    let initial = State::initial(fit, seasons);
-    let first = fit.len() / 2;
-    let stride = (horizon / 2).max(fit.len() / 32).max(1);
-    // Gives up, with what it has, once beyond `enough`.
-    let loss = |weights: &Weights, enough: f64| {
-        let mut state = initial.clone();
-        let mut sum = 0.0;
-        let mut now = 0;
-        for start in (0..fit.len()).step_by(stride).filter(|&t| t >= first && t + horizon <= fit.len()) {
-            fit[now..start].iter().for_each(|&value| state.update(value, weights));
-            now = start;
-            sum += state.absolute_error(&fit[start..start + horizon], weights);
-            if sum >= enough {
-                break;
-            }
-        }
-        if sum.is_finite() { sum } else { f64::INFINITY }
-    };
-    let start =
-        Weights { seasons: [START.seasons[0], if seasons.len() > 1 { START.seasons[1] } else { 0.0 }], ..START };
-    let mut best = (loss(&start, f64::INFINITY), start);
-    let attempt = |best: &mut (f64, Weights), weights: Weights| {
-        if weights != best.1 {
-            let loss = loss(&weights, best.0);
-            if loss < best.0 {
-                *best = (loss, weights);
-            }
-        }
-    };
-    for error in ERRORS {
-        let weights = Weights { error, ..best.1 };
-        attempt(&mut best, weights);
-    }
-    if fit.len() > MOST_SEARCHED {
-        return best.1;
-    }
-    for i in 0..seasons.len().min(2) {
-        for weight in SEASONS {
-            let mut weights = best.1;
-            weights.seasons[i] = weight;
-            attempt(&mut best, weights);
-        }
-    }
-    for level in LEVELS {
-        let weights = Weights { level, ..best.1 };
-        attempt(&mut best, weights);
-    }
-    best.1
+/// The search for the weights of one smoothing.
+struct Search<'a> {
+    seasons: &'a [usize],
+    initial: State<TRIED>,
+    best: Weights,
+    loss: f64,
 }
 
-/// The members: on levels, and on logs where all values are positive. None without a season.
-pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> Vec<Member> {
+impl<'a> Search<'a> {
+    fn new(fit: &[f64], seasons: &'a [usize]) -> Self {
+        Self { seasons, initial: State::initial(fit, seasons), best: usual(seasons), loss: f64::INFINITY }
+    }
+}
+
+/// Tries each of `values` in place of one weight, for several searches in step; keeps what errs less over the horizon from
+/// starts in the second half of `fit`. What is good one step ahead is not what is good a day ahead.
+fn attempt(
+    searches: &mut [&mut Search<'_>],
+    fit: &[f64],
+    horizon: usize,
+    values: [f64; TRIED],
+    put: fn(&mut Weights, f64),
+) {
+    let tried = |search: &Search<'_>| {
+        values.map(|value| {
+            let mut weights = search.best;
+            put(&mut weights, value);
+            weights
+        })
+    };
+    let mut runs: Vec<(State<TRIED>, Lanes<TRIED>, [f64; TRIED])> =
+        searches.iter().map(|search| (search.initial.clone(), Lanes::of(tried(search)), [0.0; TRIED])).collect();
+    let first = fit.len() / 2;
+    let stride = (horizon / 2).max(fit.len() / 32).max(1);
+    let mut now = 0;
+    for start in (0..fit.len()).step_by(stride).filter(|&t| t >= first && t + horizon <= fit.len()) {
+        for &value in &fit[now..start] {
+            for (state, weights, _) in &mut runs {
+                state.update(value, weights);
+            }
+        }
+        now = start;
+        for (state, weights, sums) in &mut runs {
+            state.add_errors(&fit[start..start + horizon], weights, sums);
+        }
+    }
+    for (search, (_, _, losses)) in searches.iter_mut().zip(runs) {
+        for (weights, loss) in tried(search).into_iter().zip(losses) {
+            if loss < search.loss {
+                (search.best, search.loss) = (weights, loss);
+            }
+        }
+    }
+}
+
+/// Weights for smoothings over these seasons, by one round of trying each weight in turn.
+fn best_weights(fit: &[f64], variants: &[&[usize]], horizon: usize) -> Vec<Weights> {
+    let mut searches: Vec<Search<'_>> = variants.iter().map(|seasons| Search::new(fit, seasons)).collect();
+    let mut all: Vec<&mut Search<'_>> = searches.iter_mut().collect();
+    attempt(&mut all, fit, horizon, ERRORS, |weights, error| weights.error = error);
+    if fit.len() <= MOST_SEARCHED {
+        attempt(&mut all, fit, horizon, SEASONS, |weights, value| weights.seasons[0] = value);
+        all.retain(|search| search.seasons.len() > 1);
+        attempt(&mut all, fit, horizon, SEASONS, |weights, value| weights.seasons[1] = value);
+        let mut all: Vec<&mut Search<'_>> = searches.iter_mut().collect();
+        attempt(&mut all, fit, horizon, LEVELS, |weights, level| weights.level = level);
+    }
+    searches.into_iter().map(|search| search.best).collect()
+}
+
+/// The members: on each of the `ways` the values are bent. None without a season.
+pub(crate) fn members(values: &[f64], ways: &[Bent], seasons: &[usize], windows: &Windows) -> Vec<Member> {
     let first_cut = windows.cuts[0];
     let seasons: Vec<usize> = seasons.iter().copied().take(2).filter(|s| first_cut >= s + s / 8).collect();
-    if seasons.is_empty() {
-        return Vec::new();
-    }
     // Both seasons together, and each alone: they fail in different places.
-    let mut variants = vec![seasons.clone()];
-    if let [day, week] = seasons[..] {
-        variants.extend([vec![day], vec![week]]);
-    }
-    let positive = values.iter().all(|&v| v > 0.0);
+    let variants: Vec<&[usize]> = match &seasons[..] {
+        [] => return Vec::new(),
+        [_] => vec![&seasons],
+        [..] => vec![&seasons, &seasons[..1], &seasons[1..]],
+    };
+    // The others have too little for a search.
+    let (known, short): (Vec<_>, Vec<_>) = variants.iter().partition(|v| v.iter().all(|s| first_cut >= 2 * s));
+    let limits: Vec<(f64, f64)> = windows.cuts.iter().map(|&cut| bounds(&values[..cut])).collect();
     let mut members = Vec::new();
-    for logs in [false, true].into_iter().filter(|&logs| positive || !logs) {
-        let scaling = Scaling::of(values, logs);
-        let z: Vec<f64> = values.iter().map(|&v| scaling.bend(v)).collect();
-        for seasons in &variants {
-            let known = seasons.iter().all(|s| first_cut >= 2 * s);
-            let weights = if known { best_weights(&z[..first_cut], seasons, windows.horizon) } else { usual(seasons) };
-            let mut state = State::initial(&z[..first_cut], seasons);
-            let mut paths = Vec::with_capacity(windows.list.len() * windows.horizon);
-            for window in &windows.list {
-                for &value in &z[state.now..window.start] {
-                    state.update(value, &weights);
+    for Bent { scaling, z } in ways {
+        let searched = best_weights(&z[..first_cut], &known, windows.horizon);
+        let weights = searched.into_iter().chain(short.iter().map(|seasons| usual(seasons)));
+        let mut runs: Vec<(State<1>, Lanes<1>, Vec<f64>)> = known
+            .iter()
+            .chain(&short)
+            .zip(weights)
+            .map(|(seasons, weights)| {
+                let paths = Vec::with_capacity(windows.list.len() * windows.horizon);
+                (State::initial(&z[..first_cut], seasons), Lanes::of([weights]), paths)
+            })
+            .collect();
+        let mut now = 0;
+        for window in &windows.list {
+            for &value in &z[now..window.start] {
+                for (state, weights, _) in &mut runs {
+                    state.update(value, weights);
                 }
-                let (low, high) = bounds(&values[..windows.cuts[window.cut]]);
-                let path = state.forecast(windows.horizon, &weights);
-                paths.extend(path.into_iter().map(|v| scaling.unbend(v).clamp(low, high)));
             }
+            now = window.start;
+            let (low, high) = limits[window.cut];
+            for (state, weights, paths) in &mut runs {
+                state
+                    .look_ahead(weights, windows.horizon, |[value]| paths.push(scaling.unbend(value).clamp(low, high)));
+            }
+        }
+        for (seasons, (_, _, paths)) in known.iter().chain(&short).zip(runs) {
             let name = seasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-            let name = format!("{} smoothed {name}", if logs { "log" } else { "level" });
+            let name = format!("{} smoothed {name}", if scaling.logs { "log" } else { "level" });
             members.push(Member { name, paths, standing: STANDING });
         }
     }
@@ -206,6 +254,7 @@ pub(crate) fn members(values: &[f64], seasons: &[usize], windows: &Windows) -> V
 
 #[cfg(test)]
 mod tests {
+    use super::super::bank::bent;
     use super::*;
 
     fn load(t: usize) -> f64 {
@@ -217,7 +266,7 @@ mod tests {
     fn a_day_within_a_week_is_continued() {
         let values: Vec<f64> = (0..1008).map(load).collect();
         let windows = Windows::new(1008, 48, 1, 500, 48, 1);
-        let members = members(&values, &[24, 168], &windows);
+        let members = members(&values, &bent(&values), &[24, 168], &windows);
         assert_eq!(members.len(), 6);
         let both = &members[0].paths[members[0].paths.len() - 48..];
         for (h, value) in both.iter().enumerate() {
@@ -226,14 +275,49 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_forecast_is_that_of_its_path() {
-        let values: Vec<f64> = (0..200).map(load).collect();
-        let mut state = State::initial(&values, &[24]);
+    fn weights_side_by_side_smooth_as_each_alone_does() {
+        let values: Vec<f64> = (0..400).map(|t| load(t) + 0.3 * (t as f64 * 1.7).sin()).collect();
+        let tried = [0.0, 0.3, 0.6, 0.9].map(|error| Weights { error, level: 0.1 * error, ..START });
+        let truth: Vec<f64> = (400..430).map(load).collect();
+        let mut sums = [0.0; TRIED];
+        let mut together = State::initial(&values, &[24, 168]);
         for &value in &values {
-            state.update(value, &START);
+            together.update(value, &Lanes::of(tried));
         }
-        let truth: Vec<f64> = (200..230).map(load).collect();
-        let direct: f64 = state.forecast(30, &START).iter().zip(&truth).map(|(f, y)| (f - y).abs()).sum();
-        assert!((state.absolute_error(&truth, &START) - direct).abs() < 1e-9);
+        together.add_errors(&truth, &Lanes::of(tried), &mut sums);
+        for (weights, sum) in tried.into_iter().zip(sums) {
+            let mut alone = State::<1>::initial(&values, &[24, 168]);
+            let lane = Lanes::of([weights]);
+            for &value in &values {
+                alone.update(value, &lane);
+            }
+            let mut path = Vec::new();
+            alone.look_ahead(&lane, 30, |[value]| path.push(value));
+            let direct: f64 = path.iter().zip(&truth).map(|(f, y)| (f - y).abs()).sum();
+            assert!((sum - direct).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn the_search_keeps_what_erred_least() {
+        // A day's shape that changes slowly under a wandering level: a still level loses.
+        let mut level = 0.0;
+        let values: Vec<f64> = (0..480)
+            .map(|t| {
+                level += (t as f64 * 0.7).sin() + 0.05;
+                load(t) + level
+            })
+            .collect();
+        let found = best_weights(&values, &[&[24]], 24)[0];
+        let loss = |weights: Weights| {
+            let mut search = Search::new(&values, &[24]);
+            search.best = weights;
+            attempt(&mut [&mut search], &values, 24, [weights.error; TRIED], |weights, error| weights.error = error);
+            search.loss
+        };
+        assert!(loss(found) < loss(usual(&[24])));
+        for level in LEVELS {
+            assert!(loss(found) <= loss(Weights { level, ..found }), "{level}");
+        }
     }
 }

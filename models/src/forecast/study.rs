@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::adaptive::band;
+use super::adaptive::{band, bands, is_long};
 use super::anomalies::Mark;
 use super::bank::{self, Member};
 use super::calibrate::{Errors, Shape, prior};
@@ -154,8 +154,9 @@ impl Study {
         if prepared.zeros > MOSTLY_ZERO {
             members.push(simple::intermittent(values, windows));
         }
-        members.extend(smoothing::members(values, &seasons, windows));
-        members.extend(bank::regressions(values, &seasons, windows, None));
+        let ways = bank::bent(values);
+        members.extend(smoothing::members(values, &ways, &seasons, windows));
+        members.extend(bank::regressions(values, &ways, &seasons, windows, None));
         members.extend(coarse::members(values, &seasons, windows));
         members.extend(pooled.into_iter().flat_map(|pooled| pooled.members(values, half, windows)));
 
@@ -203,8 +204,11 @@ impl Study {
         };
         let shapes = self.steps.adapted(&levels, fleet.map(|f| &f.steps));
         let of_events: Vec<f64> = levels.iter().map(|&level| prior(level)).collect();
-        let quantiles = Array2::from_shape_fn((levels.len(), self.path.len()), |(i, h)| {
-            let ordinary = shapes[band(h)][i] * self.steps.scale[h];
+        let horizon = self.path.len();
+        let lately = self.steps.lately();
+        let widths: Vec<f64> = bands(horizon).map(|band| if is_long(&band, horizon) { lately } else { 1.0 }).collect();
+        let quantiles = Array2::from_shape_fn((levels.len(), horizon), |(i, h)| {
+            let ordinary = shapes[band(h)][i] * self.steps.scale[h] * widths[band(h)];
             out(self.path[h] + self.widenings[h].distance(ordinary, of_events[i]))
         });
         let centre = largest(&self.path[..self.lead]);
@@ -231,6 +235,7 @@ impl Study {
             peak,
             scale: scales.map(|scale| (scale * unit).finite_or(f64::MAX)).collect(),
             peak_scale: (self.peak_widening.scale(peak_scale) * unit).finite_or(f64::MAX),
+            widened: lately,
             lead_steps: self.lead,
             non_negative: self.facts.non_negative,
             observations: self.facts.observations,

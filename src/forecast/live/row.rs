@@ -41,6 +41,8 @@ pub(super) struct Errors {
     /// By step, and of the peak.
     pub(super) scale: Vec<f64>,
     pub(super) peak_scale: f64,
+    /// How many times as wide as usual it is.
+    pub(super) widened: f64,
     /// Whether no quantile is below 0.
     pub(super) non_negative: bool,
 }
@@ -199,8 +201,8 @@ impl Row {
 
 impl Heavy {
     pub(super) fn new(outcome: Outcome, about: &SeriesRow, steps_before: usize, asked: &Asked<'_>) -> Self {
-        let Outcome { ref scale, peak_scale, non_negative, .. } = outcome;
-        let errors = Errors { scale: scale.clone(), peak_scale, non_negative };
+        let Outcome { ref scale, peak_scale, widened, non_negative, .. } = outcome;
+        let errors = Errors { scale: scale.clone(), peak_scale, widened, non_negative };
         Self { forecast: super::saved::short(to_forecast(about, steps_before, outcome, asked)), errors }
     }
 
@@ -229,6 +231,7 @@ pub(super) fn bare(
         peak,
         scale: errors.scale.clone(),
         peak_scale: errors.peak_scale,
+        widened: errors.widened,
         lead_steps,
         non_negative: errors.non_negative,
         observations: 0,

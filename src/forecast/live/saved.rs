@@ -12,7 +12,7 @@ use crate::domain::{Forecast, Signal, Subject};
 
 const KIND: &str = "PlimsollForecastState";
 /// Version of the saved form; raised whenever its meaning changes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -71,6 +71,7 @@ struct SavedPaths {
     peak: String,
     scale: String,
     peak_scale: String,
+    widened: String,
     non_negative: bool,
 }
 
@@ -88,6 +89,7 @@ struct SavedHeavy {
 struct SavedAdaptive {
     bands: Vec<String>,
     peak: String,
+    width: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -199,6 +201,14 @@ fn finite(text: &str) -> Result<Vec<f64>, String> {
     }
 }
 
+/// How many times as wide as usual something is.
+fn width(text: &str) -> Result<f64, String> {
+    match finite(text)?[..] {
+        [width] if width >= 1.0 => Ok(width),
+        _ => Err(format!("found {text:?} where a width of at least 1 was expected")),
+    }
+}
+
 fn known(text: &str) -> Result<Vec<Option<f64>>, String> {
     Ok(numbers(text)?.into_iter().map(|value| value.is_finite().then_some(value)).collect())
 }
@@ -215,6 +225,7 @@ impl SavedRow {
             adaptive: SavedAdaptive {
                 bands: row.adaptive.bands.iter().map(|band| written(band)).collect(),
                 peak: written(&row.adaptive.peak),
+                width: written(&[row.adaptive.width]),
             },
             pending: row.pending.iter().map(SavedIssued::from).collect(),
         }
@@ -231,7 +242,7 @@ impl SavedRow {
             light: self.light.read()?,
             tail: numbers(&self.tail)?,
             heavy,
-            adaptive: Adaptive { bands, peak: finite(&self.adaptive.peak)? },
+            adaptive: Adaptive { bands, peak: finite(&self.adaptive.peak)?, width: width(&self.adaptive.width)? },
             pending: self.pending.into_iter().map(SavedIssued::read).collect::<Result<_, _>>()?,
         })
     }
@@ -295,6 +306,7 @@ impl SavedPaths {
             peak: written(&outcome.peak),
             scale: written(&outcome.scale),
             peak_scale: written(&[outcome.peak_scale]),
+            widened: written(&[outcome.widened]),
             non_negative: outcome.non_negative,
         }
     }
@@ -307,7 +319,8 @@ impl SavedPaths {
         let lead_fits = (1..=mean.len()).contains(&self.lead_steps);
         match (quantiles, &peak_scale[..]) {
             (Ok(quantiles), &[peak_scale]) if peak.len() == levels.len() && scale.len() == mean.len() && lead_fits => {
-                let errors = Errors { scale, peak_scale, non_negative: self.non_negative };
+                let widened = width(&self.widened)?;
+                let errors = Errors { scale, peak_scale, widened, non_negative: self.non_negative };
                 Ok((levels, bare(mean, quantiles, peak, self.lead_steps, &errors)))
             }
             _ => Err("the numbers of a forecast don't fit together".to_owned()),
@@ -330,7 +343,7 @@ impl From<&Heavy> for SavedHeavy {
 impl SavedHeavy {
     fn read(self, subject: Subject, signal: Signal, step_ms: i64) -> Result<Heavy, String> {
         let (levels, outcome) = self.paths.read()?;
-        let Outcome { mean, quantiles, peak, lead_steps, scale, peak_scale, non_negative, .. } = outcome;
+        let Outcome { mean, quantiles, peak, lead_steps, scale, peak_scale, widened, non_negative, .. } = outcome;
         let start_ms = self.paths.start_ms;
         let (trust, marks, effects) = (self.trust, self.marks, self.effects);
         Ok(Heavy {
@@ -348,7 +361,7 @@ impl SavedHeavy {
                 marks,
                 effects,
             },
-            errors: Errors { scale, peak_scale, non_negative },
+            errors: Errors { scale, peak_scale, widened, non_negative },
         })
     }
 }

@@ -70,8 +70,16 @@ fn largest_change(values: &[f64], span: usize, longer: Option<usize>) -> Option<
     let mut changes = vec![0.0; n + 1];
     inside.clone().for_each(|t| changes[t] = mean(t, t + span) - mean(t - span, t));
     let usual = |t: usize| {
-        let mut others: Vec<f64> = cycles_from(t, longer).filter(|u| inside.contains(u)).map(|u| changes[u]).collect();
-        if others.is_empty() { 0.0 } else { median(&mut others) }
+        let Some(long) = longer else { return 0.0 };
+        let (mut others, mut count) = ([0.0; 4], 0);
+        // What would lie before the beginning wraps around and is not inside.
+        for other in [t.wrapping_sub(2 * long), t.wrapping_sub(long), t + long, t + 2 * long] {
+            if inside.contains(&other) {
+                others[count] = changes[other];
+                count += 1;
+            }
+        }
+        if count == 0 { 0.0 } else { median(&mut others[..count]) }
     };
     let sizes: Vec<f64> =
         (0..=n).map(|t| if inside.contains(&t) { (changes[t] - usual(t)).abs() } else { 0.0 }).collect();
