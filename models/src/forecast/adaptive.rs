@@ -21,8 +21,10 @@ const ORDINARY: f64 = 2.0;
 pub(super) const MOST_WIDTH: f64 = 10.0;
 /// What is left of the widening after each further band of ordinary errors; a horizon has about sixteen, over all that wait.
 const WIDENING_KEPT: f64 = 0.8;
-/// Bands shorter than this part of the horizon neither widen nor are widened: a few steps are often out of line together.
+/// Bands shorter than this part of the horizon, or than so many steps, neither widen nor are widened: a few steps are often
+/// out of line together.
 const LONG_BAND: usize = 16;
+const LONG_BAND_STEPS: usize = 8;
 
 /// Corrections of one series' quantiles, learnt online: after each forecast whose truth has come in, every quantile that
 /// was exceeded too often moves up and every other one down, in proportion (adaptive conformal inference; see
@@ -160,7 +162,7 @@ pub(crate) fn learnt(step: f64, level: f64, held: impl Iterator<Item = bool>) ->
 }
 
 pub(super) fn is_long(band: &Range<usize>, horizon: usize) -> bool {
-    band.len() * LONG_BAND >= horizon
+    band.len() >= LONG_BAND_STEPS && band.len() * LONG_BAND >= horizon
 }
 
 /// The band of step `h`, counted from 0.
@@ -182,9 +184,9 @@ mod tests {
     use super::super::{Seasons, Settings, forecast};
     use super::*;
 
-    fn issued(levels: &[f64]) -> Outcome {
+    fn issued(levels: &[f64], horizon: usize) -> Outcome {
         let settings = Settings {
-            horizon: 6,
+            horizon,
             seasons: Seasons::Declared(vec![24]),
             levels: levels.to_vec(),
             lead_steps: 3,
@@ -198,7 +200,7 @@ mod tests {
     #[test]
     fn quantiles_that_always_miss_widen_until_they_hold() {
         let levels = [0.1, 0.5, 0.9];
-        let plain = issued(&levels);
+        let plain = issued(&levels, 6);
         let mut adaptive = Adaptive::new();
         assert_eq!(adaptive.corrected(&plain), plain);
         let mut noise = uniform(2);
@@ -226,8 +228,8 @@ mod tests {
     #[test]
     fn errors_far_beyond_the_expected_widen_what_comes_next_and_are_forgotten() {
         let levels = [0.1, 0.5, 0.9];
-        let plain = issued(&levels);
-        let spread = |outcome: &Outcome| outcome.quantiles[[2, 4]] - outcome.quantiles[[0, 4]];
+        let plain = issued(&levels, 24);
+        let spread = |outcome: &Outcome| outcome.quantiles[[2, 20]] - outcome.quantiles[[0, 20]];
         let off_by = |scales: f64| -> Vec<f64> {
             let signs = [1.0, -1.0].into_iter().cycle();
             plain.mean.iter().zip(&plain.scale).zip(signs).map(|((m, s), sign)| m + sign * scales * s).collect()
@@ -237,6 +239,10 @@ mod tests {
         assert!((adaptive.width - 1.0).abs() < 1e-12, "{}", adaptive.width);
         adaptive.observe(&plain, &levels, &off_by(12.0), 0);
         assert!((adaptive.width - 6.0).abs() < 1e-9, "{}", adaptive.width);
+        assert_eq!(adaptive.corrected(&plain).scale, plain.scale);
+        // What is wider already is widened to the larger of both, not by their product.
+        let wider = Outcome { widened: 4.0, ..plain.clone() };
+        assert!(spread(&adaptive.corrected(&wider)) < 0.5 * spread(&adaptive.corrected(&plain)));
         assert!(spread(&adaptive.corrected(&plain)) > 5.0 * spread(&plain));
         adaptive.observe(&plain, &levels, &off_by(1e6), 0);
         assert!((adaptive.width - MOST_WIDTH).abs() < 1e-9);
@@ -249,7 +255,7 @@ mod tests {
     #[test]
     fn a_deployment_learns_what_its_forecasts_would_teach_one_by_one() {
         let levels = [0.1, 0.5, 0.9];
-        let plain = issued(&levels);
+        let plain = issued(&levels, 6);
         let mut noise = uniform(3);
         let values: Vec<f64> = (0..200).map(|_| 10.0 + 20.0 * noise()).collect();
         let (mut deployment, mut adaptive) = (Deployment::default(), Adaptive::new());
@@ -271,7 +277,7 @@ mod tests {
     #[test]
     fn gaps_and_a_truth_cut_short_teach_nothing_they_do_not_hold() {
         let levels = [0.1, 0.9];
-        let plain = issued(&levels);
+        let plain = issued(&levels, 6);
         let mut adaptive = Adaptive::new();
         adaptive.observe(&plain, &levels, &[f64::NAN; 6], 0);
         assert_eq!(adaptive.corrected(&plain), plain);
