@@ -106,6 +106,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_plan_of_a_large_cluster_is_worse_than_first_fit_at_any_deadline(
+        case in large_case(),
+        limit_ms in prop_oneof![0_u64..40, 40_u64..100_000],
+    ) {
+        let stop = StopRule { time_limit: Duration::from_millis(limit_ms), gap: 0.0, seed: 7, threads: 1 };
+        let plan = solve_until(&case, &stop, &Ticking::default());
+        prop_assert!(plan.certificate.feasible, "{:?}", plan.certificate.violations);
+        prop_assert!(cost_of(&plan) <= first_fit(&case) + 1e-9, "{} above {}", cost_of(&plan), first_fit(&case));
+    }
+}
+
 #[test]
 fn most_small_problems_are_solved_to_the_optimum() {
     use proptest::strategy::ValueTree;

@@ -18,7 +18,7 @@ use super::certificate;
 use super::check::check;
 use super::coarse::{Coarse, coarser};
 use super::conflict::conflict;
-use super::first_fit::first_fit;
+use super::first_fit::{first_fit, first_fit_below};
 use super::gangs::disband;
 use super::improve::{Rotation, improve};
 use super::incumbent::Incumbent;
@@ -49,6 +49,9 @@ const EXPLAINING_SHARE: f64 = 0.05;
 /// Changes tried before the first check of an improved plan, doubled from check to check, and the number of checks.
 const FIRST_SLICE: usize = 200;
 const MOST_SLICES: usize = 8;
+
+/// Of these checks, those before neighbourhoods have their turn: they gain more in the same time from then on.
+const EARLY_SLICES: usize = 3;
 
 /// How the search stands against its stop rule.
 #[derive(Clone, Copy)]
@@ -119,6 +122,10 @@ pub(super) fn search(
         stages.first_plans(&mut incumbent, &problem);
     }
     let bought = stages.buy_by_patterns(&mut incumbent, &problem);
+    if coarse.is_some() {
+        // With a cheap plan at hand it is soon seen that first-fit costs more, which in a small cluster is known at once.
+        stages.fit_first(&mut incumbent);
+    }
     // Of what is bought from nothing, patterns prove more than a coarser program can.
     let relaxed = if bought.is_some() && coarse.is_some() {
         Relaxation::skipped()
@@ -168,9 +175,12 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(seed: u64, problem: &Problem) -> Self {
+    fn new(stop: &StopRule, problem: &Problem) -> Self {
         let worth_it = integers(problem) >= LEAST_PRICED;
-        Self { rotation: Rotation::new(seed), neighbourhoods: worth_it.then(|| Neighbourhoods::new(seed)) }
+        Self {
+            rotation: Rotation::new(stop.seed),
+            neighbourhoods: worth_it.then(|| Neighbourhoods::new(stop.seed, stop.threads)),
+        }
     }
 }
 
@@ -226,10 +236,7 @@ impl<'a> Stages<'a, '_> {
     fn first_plans(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem) {
         let (instance, relations, watch) = (self.instance, self.relations, self.watch);
         if self.coarse.is_none() {
-            let mut first = start(instance, relations, &unchanged(instance));
-            first_fit(&mut first);
-            disband(&mut first);
-            incumbent.offer(first);
+            self.fit_first(incumbent);
         }
         let plain = self.guide(problem, &[], &[]);
         // The plain plan must not eat the time of the proof.
@@ -245,9 +252,21 @@ impl<'a> Stages<'a, '_> {
         }
     }
 
+    /// Whatever waits placed first-fit: no plan is to be dearer.
+    fn fit_first(&self, incumbent: &mut Incumbent<'a>) {
+        // Nodes of gangs that are not complete are given up again, so that only the end tells what they cost.
+        let gangs = !self.instance.snapshot.gangs.is_empty();
+        let most = if incumbent.feasible() && !gangs { incumbent.cost() } else { f64::INFINITY };
+        let mut state = start(self.instance, self.relations, &unchanged(self.instance));
+        if first_fit_below(&mut state, most) {
+            disband(&mut state);
+            incumbent.offer(state);
+        }
+    }
+
     /// From the relaxation's answer on: its plan followed, then those of the integer program, each improved.
     fn search(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem, relaxed: &Relaxation, proof: &mut Proof) {
-        let mut turns = Turns::new(self.watch.stop.seed, problem);
+        let mut turns = Turns::new(self.watch.stop, problem);
         let guide = self.guide(problem, &relaxed.values, &relaxed.row_prices);
         if self.coarse.is_some() {
             // Its pools are not the cluster's, so that there is no plan to follow but only prices to go by.
@@ -257,19 +276,21 @@ impl<'a> Stages<'a, '_> {
             return;
         }
         let followed = self.price_room(incumbent, problem, relaxed, proof);
-        self.bound_by_patterns(incumbent, proof);
+        if !followed || self.buys_most(incumbent) {
+            self.bound_by_patterns(incumbent, proof);
+        }
+        // Of a large program room at a price has proven what there is to prove in the time.
         if !self.done(incumbent, proof) && (!followed || integers(problem) <= MOST_INTEGERS) {
             self.report(Stage::Place, incumbent, Some(proof.bound));
             self.try_guide(incumbent, &guide, proof);
+            self.prove(incumbent, problem, relaxed, &guide, &mut turns, proof);
         }
-        if !self.done(incumbent, proof) {
-            self.report(Stage::Round, incumbent, Some(proof.bound));
-            self.prove(incumbent, problem, relaxed, &guide, &mut turns, proof, followed);
-        }
-        self.prove_by_node(incumbent, &guide, &mut turns, proof);
-        self.polish(incumbent, &guide, &mut turns.rotation, proof);
+        self.prove_by_node(incumbent, problem, &guide, &mut turns, proof);
+        self.polish(incumbent, &guide, &mut turns, proof);
         let threads = self.watch.stop.threads;
-        self.plan_anew(incumbent, &guide, &mut turns, threads, proof);
+        self.plan_anew(incumbent, &guide, &mut turns, &|| threads, proof);
+        turns.neighbourhoods = None;
+        self.polish(incumbent, &guide, &mut turns, proof);
         self.vary_choices(incumbent, &guide, proof);
     }
 
@@ -305,27 +326,29 @@ impl<'a> Stages<'a, '_> {
     }
 
     /// Improves the incumbent, slice by slice.
-    fn polish(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, rotation: &mut Rotation, proof: &Proof) {
+    fn polish(&mut self, incumbent: &mut Incumbent<'a>, guide: &Guide, turns: &mut Turns, proof: &Proof) {
         if self.done(incumbent, proof) {
             return;
         }
         let watch = self.watch;
         let out_of_time = || watch.out_of_time();
+        let most = if turns.neighbourhoods.is_some() { EARLY_SLICES } else { MOST_SLICES };
         let mut slices = 0;
         incumbent.change(|state| {
             slices += 1;
-            let more = improve(state, guide, rotation, FIRST_SLICE << slices, &out_of_time);
-            more && slices < MOST_SLICES && !out_of_time()
+            let more = improve(state, guide, &mut turns.rotation, FIRST_SLICE << slices, &out_of_time);
+            more && slices < most && !out_of_time()
         });
     }
 
-    /// Plans neighbourhoods of the incumbent anew by programs of their own, until the largest gain nothing.
+    /// Plans neighbourhoods of the incumbent anew by programs of their own, until the largest gain nothing, on as many
+    /// threads as there are at the time.
     fn plan_anew(
         &mut self,
         incumbent: &mut Incumbent<'a>,
         guide: &Guide,
         turns: &mut Turns,
-        threads: usize,
+        threads: &dyn Fn() -> usize,
         proof: &Proof,
     ) {
         let Some(neighbourhoods) = turns.neighbourhoods.as_mut().filter(|_| !self.done(incumbent, proof)) else {
@@ -333,8 +356,7 @@ impl<'a> Stages<'a, '_> {
         };
         let watch = self.watch;
         incumbent.change(|state| {
-            let effort = Effort { threads, ..watch.effort(1.0) };
-            let more = neighbourhoods.round(state, guide, effort);
+            let more = neighbourhoods.round(state, guide, watch.effort(1.0), threads());
             more && !watch.out_of_time() && !proof.suffices(state.cost().total(), watch.stop)
         });
     }

@@ -145,6 +145,26 @@ pub(super) fn rich_case() -> impl Strategy<Value = Case> {
     })
 }
 
+/// So many offers and workloads that the program is built of coarser classes.
+pub(super) fn large_case() -> impl Strategy<Value = Case> {
+    let offer = (1i64..=6, 1i64..=8, 1u32..40, any::<bool>(), proptest::option::weighted(0.1, 0u32..3)).prop_map(
+        |(cores, gib, cents, spot, quota)| SmallOffer { cores, gib, price: f64::from(cents) / 20.0, spot, quota },
+    );
+    // Large enough that no node is short of pod slots, which first fit does not count.
+    let pods = proptest::collection::vec(proptest::option::of(0usize..20), 0..=3);
+    let workload = (3i64..=12, 1i64..=4, pods, any::<bool>(), any::<bool>());
+    let workload = workload.prop_map(|(quarter_cores, gib, pods, exclusive, no_spot)| {
+        let menu = vec![(pods.len() as u32, 0.5)];
+        SmallWorkload { quarter_cores, gib, pods, menu, exclusive, no_spot, ..SmallWorkload::plain() }
+    });
+    let offers = proptest::collection::vec(offer, 320);
+    let workloads = proptest::collection::vec(workload, 320);
+    let nodes = proptest::collection::vec(0usize..320, 0..=20);
+    (nodes, offers, workloads, 0u32..=4, 0u32..=3).prop_map(|(nodes, offers, workloads, moves, drains)| {
+        settle(Case { nodes, offers, workloads, moves, drains, quota: None, preference: 0.0 })
+    })
+}
+
 /// Volumes that a node of the offer holds.
 pub(super) fn most_volumes(offer: usize) -> i64 {
     if offer == 0 { 1 } else { i64::MAX }

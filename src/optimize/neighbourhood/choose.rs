@@ -9,10 +9,8 @@ use super::super::place::quota_left;
 use super::super::round::Guide;
 use super::survey::Cut;
 
-/// Open nodes that take pods of a core, for each node of it; more where the core is nodes that are bought, whose pods may
-/// go anywhere without another move.
+/// Open nodes that take pods of a core, for each node of it.
 const RECEIVERS: usize = 1;
-const RECEIVERS_OF_BOUGHT: usize = 4;
 
 /// Offers a neighbourhood may buy one node of each of.
 pub(super) const OFFERS: usize = 6;
@@ -45,8 +43,7 @@ pub(super) fn cuts(
         } else {
             core = other_core(occupancy, &groups, &changeable, rotation, size, &mut left);
         }
-        let takers = if of_bought { RECEIVERS_OF_BOUGHT } else { RECEIVERS };
-        let receivers = receivers(occupancy, rotation, takers * size, &mut left);
+        let receivers = receivers(occupancy, rotation, RECEIVERS * size, &mut left);
         let offers = offers(occupancy, guide, rotation);
         cuts.push(Cut { core, receivers, offers });
     }

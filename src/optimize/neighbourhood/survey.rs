@@ -15,7 +15,8 @@ const MOST_WAITING: usize = 100;
 pub(super) struct Cut {
     /// Nodes whose pods are planned anew; each may go, stay or stand again.
     pub(super) core: Vec<usize>,
-    /// Open nodes that only take pods.
+    /// Open nodes that stay. They take pods, and those that are not at home there are planned anew too: that they go on
+    /// elsewhere is no move more.
     pub(super) receivers: Vec<usize>,
     /// Prototypes, one node of each entry.
     pub(super) offers: Vec<usize>,
@@ -45,7 +46,7 @@ pub(super) struct Kin {
     pub(super) has_origin: bool,
     /// Place of the node they have now, if it is one of the neighbourhood.
     pub(super) home: Option<usize>,
-    /// Node that they are planned on, where it is none of the core: they stay there or come home.
+    /// Node that they are planned on, where it is none of the neighbourhood: they stay there or come home.
     pub(super) away: Option<usize>,
 }
 
@@ -78,6 +79,7 @@ impl Survey {
     pub(super) fn new(occupancy: &Occupancy<'_>, cut: &Cut) -> Self {
         let core: BTreeSet<usize> = cut.core.iter().copied().collect();
         let mut places: Vec<Place> = Vec::with_capacity(core.len() + cut.receivers.len() + cut.offers.len());
+        let receivers: BTreeSet<usize> = cut.receivers.iter().copied().collect();
         places.extend(core.iter().map(|node| standing_place(occupancy, *node, true)));
         places.extend(cut.receivers.iter().map(|node| standing_place(occupancy, *node, false)));
         places.extend(cut.offers.iter().map(|site| place_to_buy(occupancy, *site)));
@@ -88,7 +90,8 @@ impl Survey {
         let waiting = occupancy.pods.iter().filter(|p| p.node.is_none() && !p.removed).count();
         for (number, pod) in occupancy.pods.iter().enumerate() {
             let Some(group) = pod.group else { continue };
-            let here = pod.node.is_some_and(|n| core.contains(&n));
+            let on_loan = pod.node.is_some_and(|n| pod.origin != Some(n) && receivers.contains(&n));
+            let here = on_loan || pod.node.is_some_and(|n| core.contains(&n));
             let from_here = pod.origin.is_some_and(|n| core.contains(&n));
             let waits = pod.node.is_none() && !pod.removed && waiting <= MOST_WAITING;
             let parked = pod.removed && pod.existing.is_some() && flexible.contains(&group);
@@ -169,7 +172,7 @@ fn standing_place(occupancy: &Occupancy<'_>, node: usize, core: bool) -> Place {
     let mut room = state.free.clone();
     let mut all_free = true;
     for pod in state.pods.iter().map(|p| &occupancy.pods[*p]).filter(|p| p.standing != Standing::Daemon) {
-        if core && is_free(occupancy, pod) {
+        if (core || pod.origin != Some(node)) && is_free(occupancy, pod) {
             for (room, amount) in room.iter_mut().zip(pod.demand.iter()) {
                 *room = room.saturating_add(*amount);
             }

@@ -1,5 +1,7 @@
 //! The stages that prove: the relaxation made stronger, the integer program, node patterns; and the plans they give.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::domain::clock::StopRule;
 use crate::domain::problem::Problem;
 
@@ -10,12 +12,12 @@ use super::super::incumbent::Incumbent;
 use super::super::model;
 use super::super::pattern_bound::pattern_bound;
 use super::super::pools::pools_by_node;
-use super::super::priced::{gives_back, priced, settled};
+use super::super::priced::{Charge, gives_back, priced, settled};
 use super::super::purchase::purchase;
 use super::super::restrict::around;
 use super::super::round::Guide;
 use super::super::solve::{Effort, Outcome, Relaxation, Restriction, Whole, integer, relax_within};
-use super::{Proof, Stages, Turns};
+use super::{Proof, Stages, Turns, Watch};
 
 /// Integers beyond which the whole program is not tried as one.
 pub(super) const MOST_INTEGERS: usize = 10_000;
@@ -36,15 +38,16 @@ const PATTERNS_SHARE: f64 = 0.7;
 /// Share of the time left for the bound by node patterns of what stands and is bought.
 const PATTERNS_BOUND_SHARE: f64 = 0.1;
 
-/// Shares of the time left for the whole program: a large one, a small one, and a large one where room at a price has
-/// given a bound already.
+/// Shares of the time left for the whole program: a large one, and a small one.
 const PROOF_SHARE: f64 = 0.85;
 const SMALL_PROOF_SHARE: f64 = 0.6;
-const LATE_PROOF_SHARE: f64 = 0.3;
 
 /// Shares of the time left for a part of the program, and for what is left of it once nodes and steps are settled.
 const PART_SHARE: f64 = 0.35;
 const SETTLED_SHARE: f64 = 0.2;
+
+/// Share of the time left for room charged for in one row more: it is solved by then, or not in many times as long.
+const ALL_ROWS_SHARE: f64 = 0.3;
 
 impl<'a> Stages<'a, '_> {
     /// What waits bought for by node patterns, where nothing stands; the bound that proves.
@@ -68,6 +71,17 @@ impl<'a> Stages<'a, '_> {
         found.bound
     }
 
+    /// Whether more than half of what nodes cost is for such as are bought. Node patterns say what whole nodes hold, and
+    /// where most of them stand already, room at a price has said it.
+    pub(super) fn buys_most(&self, incumbent: &Incumbent<'a>) -> bool {
+        let state = incumbent.state();
+        let price = |bought: bool| {
+            let nodes = state.nodes.iter().filter(|node| node.open && node.bought == bought);
+            nodes.map(|node| self.instance.sites[node.site].price_per_hour).sum::<f64>()
+        };
+        price(true) > price(false)
+    }
+
     /// Raises the bound to that of node patterns, where there is a gap left.
     pub(super) fn bound_by_patterns(&mut self, incumbent: &Incumbent<'a>, proof: &mut Proof) {
         let watch = self.watch;
@@ -80,8 +94,8 @@ impl<'a> Stages<'a, '_> {
         proof.bound = found.map_or(proof.bound, |bound| bound.max(proof.bound));
     }
 
-    /// The bound of the program with room at the relaxation's prices, and a plan that gives back the nodes and takes the
-    /// steps that it does; whether there was one to follow.
+    /// Bounds of the program with room at the relaxation's prices, and plans that give back the nodes and take the steps
+    /// that it does; whether there was one to follow. Where there is a second thread, room is charged for in both ways.
     pub(super) fn price_room(
         &mut self,
         incumbent: &mut Incumbent<'a>,
@@ -93,28 +107,25 @@ impl<'a> Stages<'a, '_> {
             return false;
         }
         self.report(Stage::Round, incumbent, Some(proof.bound));
-        let priced = priced(problem, &relaxed.row_prices);
-        let effort = Effort { relative_gap: PRICED_GAP, ..self.watch.effort(PART_SHARE) };
-        let found = integer(&priced, &Restriction::none(&priced), effort, None);
-        proof.bound = proof.bound.max(certificate::solver_bound(&priced, found.bound));
-        let Some(values) = found.values else { return false };
-        let rest = settled(problem, &values);
-        let effort = Effort { relative_gap: PRICED_GAP, ..self.watch.effort(SETTLED_SHARE) };
-        let bought = integer(problem, &rest, effort, None).values;
-        let Some(values) = bought.or_else(|| {
-            let relaxed = relax_within(problem, &rest, self.watch.effort(SETTLED_SHARE));
-            (relaxed.outcome == Outcome::Finished).then_some(relaxed.values)
-        }) else {
-            return false;
-        };
+        let watch = self.watch;
+        let solve = |charge| whole_at_a_price(problem, &relaxed.row_prices, charge, watch);
+        let found = std::thread::scope(|scope| {
+            let beside = (watch.stop.threads > 1).then(|| scope.spawn(|| solve(Charge::AllRows)));
+            let each = solve(Charge::EachRow);
+            let all = beside.and_then(|thread| thread.join().ok());
+            [Some(each), all]
+        });
+        let found = || found.iter().flatten();
+        proof.bound = found().map(|found| found.bound).fold(proof.bound, f64::max);
         self.report(Stage::Place, incumbent, Some(proof.bound));
-        let guide = self.guide(problem, &values, &relaxed.row_prices);
-        self.follow(incumbent, self.pools, &guide, proof);
-        true
+        for values in found().filter_map(|found| found.values.as_ref()) {
+            let guide = self.guide(problem, values, &relaxed.row_prices);
+            self.follow(incumbent, self.pools, &guide, proof);
+        }
+        found().any(|found| found.values.is_some())
     }
 
     /// The whole integer program, beside the search for plans where there is a second thread.
-    #[expect(clippy::too_many_arguments, reason = "what one stage hands to the next")]
     pub(super) fn prove(
         &mut self,
         incumbent: &mut Incumbent<'a>,
@@ -123,35 +134,35 @@ impl<'a> Stages<'a, '_> {
         guide: &Guide,
         turns: &mut Turns,
         proof: &mut Proof,
-        followed: bool,
     ) {
+        if self.done(incumbent, proof) {
+            return;
+        }
+        self.report(Stage::Round, incumbent, Some(proof.bound));
         let watch = self.watch;
         let whole = Restriction::none(problem);
         let small = integers(problem) <= MOST_INTEGERS;
         let two = watch.stop.threads > 1;
-        let share = match (small, followed) {
-            (true, _) => SMALL_PROOF_SHARE,
-            (false, true) => LATE_PROOF_SHARE,
-            (false, false) => PROOF_SHARE,
-        };
+        let share = if small { SMALL_PROOF_SHARE } else { PROOF_SHARE };
+        let over = AtomicBool::new(false);
         let mut proven = std::thread::scope(|scope| {
-            let proving = two.then(|| scope.spawn(|| integer(problem, &whole, watch.effort(share), None)));
-            if !small && !followed {
+            let proving =
+                two.then(|| scope.spawn(|| until(&over, || integer(problem, &whole, watch.effort(share), None))));
+            if !small {
                 let part = around(problem, &relaxed.values, &relaxed.row_prices);
                 let found = integer(problem, &part, watch.effort(PART_SHARE), None);
                 // The bound of a part is none of the whole.
                 self.learn(incumbent, problem, relaxed, Whole { bound: f64::NEG_INFINITY, ..found }, proof);
             }
             if two || !small {
-                self.polish(incumbent, guide, &mut turns.rotation, proof);
+                self.polish(incumbent, guide, turns, proof);
             }
             if two {
-                self.plan_anew(incumbent, guide, turns, 1, proof);
+                self.plan_anew(incumbent, guide, turns, &|| free_threads(watch, &over), proof);
             }
             proving.and_then(|thread| thread.join().ok())
         });
-        let late = !small && followed;
-        if proven.is_none() && !late && !self.done(incumbent, proof) {
+        if proven.is_none() && !self.done(incumbent, proof) {
             proven = Some(integer(problem, &whole, watch.effort(share), None));
         }
         if let Some(found) = proven {
@@ -163,13 +174,15 @@ impl<'a> Stages<'a, '_> {
     pub(super) fn prove_by_node(
         &mut self,
         incumbent: &mut Incumbent<'a>,
+        problem: &Problem,
         guide: &Guide,
         turns: &mut Turns,
         proof: &mut Proof,
     ) {
         let instance = self.instance;
         let alone = self.pools.iter().all(|pool| pool.nodes.len() < 2 && pool.joins.is_none());
-        if self.done(incumbent, proof) || alone {
+        // It has no fewer integers than the program by pools.
+        if self.done(incumbent, proof) || alone || integers(problem) > MOST_INTEGERS {
             return;
         }
         let pools = pools_by_node(instance);
@@ -182,10 +195,11 @@ impl<'a> Stages<'a, '_> {
         let whole = Restriction::none(&problem);
         let effort = || Effort { most_nodes: NODES_BY_NODE, ..watch.effort(SMALL_PROOF_SHARE) };
         let solve = || integer(&problem, &whole, effort(), None);
+        let over = AtomicBool::new(false);
         let found = if watch.stop.threads > 1 {
             std::thread::scope(|scope| {
-                let proving = scope.spawn(solve);
-                self.plan_anew(incumbent, guide, turns, 1, proof);
+                let proving = scope.spawn(|| until(&over, solve));
+                self.plan_anew(incumbent, guide, turns, &|| free_threads(watch, &over), proof);
                 proving.join().ok()
             })
         } else {
@@ -218,6 +232,35 @@ impl<'a> Stages<'a, '_> {
             self.try_guide(incumbent, &guide, proof);
         }
     }
+}
+
+/// The program with room at a price in whole numbers, and whole nodes bought for what it leaves; the bound is one of the
+/// program itself.
+fn whole_at_a_price(problem: &Problem, row_prices: &[f64], charge: Charge, watch: Watch<'_>) -> Whole {
+    let effort = |share: f64| Effort { relative_gap: PRICED_GAP, ..watch.effort(share) };
+    let priced = priced(problem, row_prices, charge);
+    let share = if charge == Charge::EachRow { PART_SHARE } else { ALL_ROWS_SHARE };
+    let found = integer(&priced, &Restriction::none(&priced), effort(share), None);
+    let values = found.values.and_then(|values| {
+        let rest = settled(problem, &values);
+        integer(problem, &rest, effort(SETTLED_SHARE), None).values.or_else(|| {
+            let relaxed = relax_within(problem, &rest, watch.effort(SETTLED_SHARE));
+            (relaxed.outcome == Outcome::Finished).then_some(relaxed.values)
+        })
+    });
+    Whole { values, bound: certificate::solver_bound(&priced, found.bound) }
+}
+
+/// Works, and says when it is over.
+fn until<T>(over: &AtomicBool, work: impl FnOnce() -> T) -> T {
+    let found = work();
+    over.store(true, Ordering::Relaxed);
+    found
+}
+
+/// Threads beside the one that proves, and that one too once it is over.
+fn free_threads(watch: Watch<'_>, over: &AtomicBool) -> usize {
+    watch.stop.threads - usize::from(!over.load(Ordering::Relaxed))
 }
 
 /// Variables that take whole numbers only.
