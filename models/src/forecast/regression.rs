@@ -59,10 +59,10 @@ pub(crate) fn running_products<const LANES: usize>(z: &[f64], first_difference: 
     let mut totals = [0.0; LANES];
     out[0] = totals;
     let mut add = |a: f64, later: &[f64; LANES], row: &mut [f64; LANES]| {
-        for ((total, slot), b) in totals.iter_mut().zip(row).zip(later) {
+        for (total, b) in totals.iter_mut().zip(later) {
             *total += a * b;
-            *slot = *total;
         }
+        *row = totals;
     };
     let whole = (later.len() + 1).saturating_sub(LANES);
     for ((a, later), row) in z.iter().zip(later.array_windows::<LANES>()).zip(&mut out[1..]) {

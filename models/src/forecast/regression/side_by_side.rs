@@ -9,8 +9,8 @@ use super::{Fit, LagSet, Running, running_products, running_sums};
 pub(crate) const SIDE: usize = 4;
 type Side = [f64; SIDE];
 
-/// Differences of lags summed in one pass.
-const LANES: usize = 16;
+/// Differences of lags summed in one pass: with twice as many, more are summed that nobody needs than passes are saved.
+const LANES: usize = 8;
 
 /// Which Gram entries of which set use which difference of lags: the same for all series of one shape.
 #[derive(Debug)]
