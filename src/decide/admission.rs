@@ -10,6 +10,7 @@ use super::conflicts::Conflicts;
 use super::gangs::Gangs;
 use super::order::{Arrival, Order};
 use super::quotas::Quotas;
+use super::targets::Targets;
 use super::tasks::{Tasks, leaves_with_node};
 use super::volumes::Volumes;
 
@@ -25,6 +26,7 @@ pub(super) struct Admission<'a> {
     quotas: Quotas<'a>,
     gangs: Gangs<'a>,
     order: Order<'a>,
+    targets: Targets<'a>,
 }
 
 impl<'a> Admission<'a> {
@@ -40,6 +42,7 @@ impl<'a> Admission<'a> {
             quotas: Quotas::new(snapshot, cluster),
             gangs: Gangs::new(snapshot),
             order: Order::new(snapshot, &coming),
+            targets: Targets::new(snapshot, policy),
         }
     }
 
@@ -49,6 +52,7 @@ impl<'a> Admission<'a> {
         self.volumes.begin_wave(cluster);
         self.gangs.begin_wave(cluster);
         self.order.begin_wave(cluster);
+        self.targets.begin_wave(cluster, replicas);
     }
 
     /// Lets as many of the pods come in this wave as can, each with its size; returns them. Those without a node come in the order
@@ -96,6 +100,7 @@ impl<'a> Admission<'a> {
             let pods: Vec<PodIndex> = arrivals.iter().map(|arrival| arrival.pod).collect();
             let mut without = self.order.refused(cluster, &arrivals);
             without.extend(self.gangs.incomplete(cluster, &pods));
+            without.extend(self.targets.refused(cluster, &arrivals));
             let came: BTreeSet<PodIndex> = pods.into_iter().collect();
             if without.is_empty() {
                 return (came, refused);
@@ -147,6 +152,7 @@ impl<'a> Admission<'a> {
     pub(super) fn check(&mut self, cluster: &Cluster, arrival: Arrival, size: &Resources) -> Result<(), String> {
         self.check_wave(cluster, arrival, size)?;
         self.order.check(cluster, arrival)?;
+        self.targets.check(cluster, arrival)?;
         let alone = self.gangs.incomplete(cluster, &[arrival.pod]).is_empty();
         if alone { Ok(()) } else { Err(self.gangs.rule(cluster.pods[arrival.pod].template)) }
     }
@@ -154,6 +160,17 @@ impl<'a> Admission<'a> {
     /// Whether quotas let these pods be made, or grow, to these sizes.
     pub(super) fn check_quotas(&self, cluster: &Cluster, pods: &[(PodIndex, &Resources)]) -> Result<(), String> {
         self.quotas.check(cluster, pods)
+    }
+
+    /// Whether the workload may lose these pods now, `to` replicas being left; else what its target asks.
+    pub(super) fn check_shrink(
+        &self,
+        cluster: &Cluster,
+        workload: usize,
+        pods: &[PodIndex],
+        to: u32,
+    ) -> Result<(), String> {
+        self.targets.check_shrink(cluster, workload, pods, to)
     }
 
     /// The pod has another size where it is.

@@ -6,7 +6,7 @@ use crate::domain::resources::PODS;
 use crate::domain::rules::{Labels, Taint, TaintEffect};
 use crate::domain::snapshot::PodTemplate;
 use crate::domain::volumes::is_volume_limit;
-use crate::domain::{Resources, Snapshot};
+use crate::domain::{CapacityType, Resources, Snapshot};
 
 /// The taint of a node that takes no new pods.
 const CORDON: &str = "node.kubernetes.io/unschedulable";
@@ -22,6 +22,9 @@ pub(super) struct Node {
     pub(super) name: String,
     pub(super) labels: Labels,
     pub(super) taints: Vec<Taint>,
+    /// Its zone; empty where it has none.
+    pub(super) zone: String,
+    pub(super) capacity_type: CapacityType,
     /// Most volumes of each driver that has a limit here.
     pub(super) volume_limits: Resources,
     /// Room while the wave runs: what arrives is taken at once, what leaves is given back at the wave's end.
@@ -81,6 +84,8 @@ impl Cluster {
                 name: node.name.clone(),
                 labels: node.labels.clone(),
                 taints: node.taints.clone(),
+                zone: node.zone.clone(),
+                capacity_type: node.capacity_type,
                 volume_limits: node.volume_limits.clone(),
                 free: node.allocatable.clone(),
                 pods: Vec::new(),

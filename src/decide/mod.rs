@@ -14,6 +14,7 @@ mod gangs;
 mod limits;
 mod order;
 mod quotas;
+mod targets;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -147,6 +147,8 @@ impl Tasks {
                 name: node.name.clone(),
                 labels,
                 taints: offer.map(|o| o.taints.clone()).unwrap_or_default(),
+                zone: node.zone.clone(),
+                capacity_type: node.capacity_type,
                 volume_limits,
                 free: node.allocatable.clone(),
                 pods: Vec::new(),

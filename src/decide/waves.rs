@@ -153,6 +153,10 @@ impl Schedule<'_> {
     fn shrink(&mut self) -> Wave {
         let mut wave = Wave::default();
         for shrink in std::mem::take(&mut self.tasks.shrinks) {
+            if self.check_shrink(&shrink).is_err() {
+                self.tasks.shrinks.push(shrink);
+                continue;
+            }
             for &pod in &shrink.pods {
                 self.admission.leave(&mut self.tasks.cluster, pod);
             }
@@ -224,6 +228,10 @@ impl Schedule<'_> {
         self.admission.check_quotas(cluster, &daemons)
     }
 
+    fn check_shrink(&self, shrink: &Shrink) -> Result<(), String> {
+        self.admission.check_shrink(&self.tasks.cluster, shrink.workload, &shrink.pods, shrink.to)
+    }
+
     fn check_alone(&mut self, arrival: Arrival) -> Result<(), String> {
         let size = size(self.snapshot, &self.resized, &self.tasks.cluster, arrival.pod);
         self.admission.check(&self.tasks.cluster, arrival, &size)
@@ -270,7 +278,8 @@ impl Schedule<'_> {
         for shrink in &self.tasks.shrinks {
             let from = self.replicas[shrink.workload];
             let going = self.going(shrink);
-            defer(Action::Scale { workload: id(shrink.workload), from, to: shrink.to, going }, Ok(()));
+            let action = Action::Scale { workload: id(shrink.workload), from, to: shrink.to, going };
+            defer(action, self.check_shrink(shrink));
         }
         for drain in &self.tasks.drains {
             let node = self.tasks.cluster.nodes[drain.node].name.clone();

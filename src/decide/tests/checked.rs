@@ -2,18 +2,19 @@
 //!
 //! The plans themselves may break any rule: waves must not, whatever they are made from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use crate::domain::plan::{NodeState, Placement, PlacementState, Plan};
+use crate::domain::plan::{NodeState, Placement, PlacementState, Plan, Unplaced};
+use crate::domain::policy::Spread;
 use crate::domain::quota::ResourceQuota;
 use crate::domain::resources::CPU;
 use crate::domain::rules::{HOSTNAME_LABEL, HostPort, PodAffinityTerm, Taint, TaintEffect, TopologySpread, ZONE_LABEL};
 use crate::domain::snapshot::{Amount, Gang, Node, Pod};
 use crate::domain::steps::{Action, Steps, Wave};
 use crate::domain::volumes::{ClaimToBind, Disk, SharedVolume, VolumeToBind, volume_limit};
-use crate::domain::{Policy, Resources, Snapshot};
+use crate::domain::{CapacityType, Policy, Resources, Snapshot};
 use crate::optimize::check::{Violation, check};
 
 use super::case::*;
@@ -30,8 +31,10 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(case: &'a Case, steps: &'a Steps) -> Self {
         let mut policy = case.policy.clone();
-        // One wave may move what it likes, inside the disruption budgets.
-        policy.targets.clear();
+        // One wave may move what it likes, inside the disruption budgets, and replicas are what they are.
+        for target in &mut policy.targets {
+            (target.max_unavailable, target.max_replicas) = (None, u32::MAX);
+        }
         policy.disruption.max_moves = Amount::Percent(100);
         policy.disruption.max_drains = Amount::Percent(100);
         policy.disruption.max_waves = 1;
@@ -128,8 +131,12 @@ impl<'a> World<'a> {
             snapshot.templates.push(template);
         }
         found.extend(check(&snapshot, &catalog(), &self.policy, &[], &with_old).violations);
-        // Waves scale step by step, which no menu knows, and leave pods without a node uncounted.
-        found.retain(|v| !matches!(v, Violation::ChangedWithoutMenu { .. } | Violation::ReplicaCount { .. }));
+        // Waves scale step by step, which no menu knows, and leave pods without a node uncounted. What targets ask is
+        // compared with what was.
+        found.retain(|v| {
+            !matches!(v, Violation::ChangedWithoutMenu { .. } | Violation::ReplicaCount { .. })
+                && missed_by(v).is_none()
+        });
         found
     }
 
@@ -178,6 +185,51 @@ impl<'a> World<'a> {
     }
 }
 
+/// Which rule of which workload's target is broken, and by how much.
+fn missed_by(violation: &Violation) -> Option<(String, i64)> {
+    match violation {
+        Violation::PolicySpread { workload, skew, max_skew } => {
+            Some((format!("spread of {workload}"), skew - i64::from(*max_skew)))
+        }
+        Violation::SpotShare { workload, spot, allowed } => {
+            Some((format!("spot share of {workload}"), i64::from(*spot) - i64::from(*allowed)))
+        }
+        Violation::ZoneLoss { workload, left, needed, .. } => {
+            Some((format!("zone loss of {workload}"), i64::from(*needed) - i64::from(*left)))
+        }
+        _ => None,
+    }
+}
+
+/// What targets ask and do not get when the wave is done.
+fn missed(world: &World<'_>, wave: &Wave) -> BTreeMap<String, i64> {
+    let mut plan = world.plan_of(wave);
+    for planned in &plan.workloads {
+        // Pods that have no node are priced and asked nothing of.
+        let label = format!("Deployment/{}", planned.id.name);
+        let placed = plan.placements.iter().filter(|p| p.workload == label).count() as u32;
+        let count = planned.replicas.saturating_sub(placed);
+        let (namespace, reasons) = (planned.id.namespace.clone(), Vec::new());
+        plan.unplaced.push(Unplaced { namespace, workload: label, count, reasons });
+    }
+    let gone: BTreeSet<&str> = world.case.plan.removals.iter().map(|r| r.pod.as_str()).collect();
+    for action in &wave.actions {
+        let Action::Scale { workload, from, to, .. } = action else { continue };
+        if to < from {
+            let label = format!("Deployment/{}", workload.name);
+            plan.placements.retain(|p| p.workload != label || !gone.contains(p.pod.as_str()));
+            plan.workloads.iter_mut().filter(|w| w.id == *workload).for_each(|w| w.replicas = *to);
+        }
+    }
+    let found = check(&world.snapshot, &catalog(), &world.policy, &[], &plan).violations;
+    let mut most: BTreeMap<String, i64> = BTreeMap::new();
+    for (kind, by) in found.iter().filter_map(missed_by) {
+        let worst = most.entry(kind).or_insert(by);
+        *worst = by.max(*worst);
+    }
+    most
+}
+
 /// What pods are charged of each resource of each quota.
 fn charged(snapshot: &Snapshot) -> Vec<i64> {
     let of = |quota: &ResourceQuota, resource: &str| {
@@ -215,7 +267,7 @@ struct Drawn {
 }
 
 fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
-    let one = (0u8..12, 0usize..3, 0usize..3, 0u32..3, any::<bool>());
+    let one = (0u8..14, 0usize..3, 0usize..3, 0u32..3, any::<bool>());
     let one = one.prop_map(|(kind, workload, other, amount, wide)| Drawn { kind, workload, other, amount, wide });
     prop::collection::vec(one, 1..4)
 }
@@ -307,6 +359,21 @@ fn lay_down_one(case: &mut Case, Drawn { kind, workload, other, amount, wide }: 
             honor_taints: amount == 0,
         }),
         10 => snapshot.templates[template].rules.pod_affinity.push(term),
+        11 => {
+            let target = &mut case.policy.targets[0];
+            target.spread = wide.then(|| Spread { topology_key: ZONE_LABEL.into(), max_skew: amount + 1 });
+            target.zone_loss = (!wide).then_some(Amount::Percent(20 * (amount + 1)));
+        }
+        12 => {
+            for node in snapshot.nodes.iter_mut().skip(workload) {
+                node.capacity_type = CapacityType::Spot;
+            }
+            for planned in &mut case.plan.nodes {
+                let now = snapshot.nodes.iter().find(|n| n.name == planned.name);
+                planned.capacity_type = now.map_or(CapacityType::OnDemand, |n| n.capacity_type);
+            }
+            case.policy.targets[0].max_spot_share = Some(f64::from(amount + 1) / 4.0);
+        }
         _ if amount == 0 => {
             let port = HostPort { port: 80, protocol: "TCP".into(), host_ip: String::new() };
             snapshot.templates[template].rules.host_ports = vec![port];
@@ -330,6 +397,11 @@ proptest! {
             world.resize(index, wave);
             let violations = world.violations(wave);
             prop_assert!(violations.is_empty(), "wave {} {:?}: {:?}", index, wave.actions, violations);
+            let (still, then) = (missed(&world, &Wave::default()), missed(&world, wave));
+            for (kind, by) in then {
+                let before = still.get(&kind).copied().unwrap_or(0);
+                prop_assert!(by <= before, "wave {} {:?}: {} by {}", index, wave.actions, kind, by);
+            }
             world.end(wave);
             // The checker sees pods that were resized before; what grows is charged too.
             for ((before, after), hard) in before.into_iter().zip(charged(&world.snapshot)).zip(&hard) {

@@ -1,6 +1,7 @@
 //! One rule at a time: waves that it takes apart, and what it holds back.
 
 use crate::domain::Resources;
+use crate::domain::policy::Spread;
 use crate::domain::quota::ResourceQuota;
 use crate::domain::resources::{CPU, PODS};
 use crate::domain::rules::{HOSTNAME_LABEL, PodAffinityTerm, TopologySpread, ZONE_LABEL};
@@ -221,4 +222,23 @@ fn a_pod_follows_the_pods_that_it_must_be_near() {
     case.snapshot.templates[0].rules.host_ports.clear();
     case.plan.placements.retain(|p| p.pod != "db-1");
     assert_eq!(case.deferred()[0], "web-2→b | pod affinity in topology.kubernetes.io/zone=z1");
+}
+
+#[test]
+fn no_wave_leaves_a_target_further_from_what_it_asks() {
+    let mut case = Case::new(&["a", "b", "c"], &[("web", (4, 100), (4, 100))]);
+    in_zones(&mut case, &["z0", "z1", "z1"]);
+    for (pod, now, then) in [("web-1", "a", "b"), ("web-2", "a", "a"), ("web-3", "b", "a"), ("web-4", "c", "c")] {
+        case.pod("web", pod, now, then);
+    }
+    case.policy.targets[0].spread = Some(Spread { topology_key: ZONE_LABEL.into(), max_skew: 1 });
+    assert_eq!(case.waves(), [["web-1: a→b", "web-3: b→a"]], "together they keep zones even");
+    case.policy.targets[0].max_unavailable = Some(crate::domain::snapshot::Amount::Count(1));
+    assert!(case.waves().is_empty());
+    assert_eq!(case.deferred()[0], "web-1: a→b | targets.web.spread");
+    // What is broken already may stay so.
+    case.snapshot.pods[1].node = Some("b".into());
+    case.plan.placements[1].from = Some("b".into());
+    case.plan.placements[1].state = crate::domain::plan::PlacementState::Move;
+    assert_eq!(case.waves()[0], ["web-2: b→a"]);
 }
