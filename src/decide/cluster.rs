@@ -71,6 +71,8 @@ enum Ending {
 pub(super) struct Cluster {
     pub(super) nodes: Vec<Node>,
     pub(super) pods: Vec<Pod>,
+    /// Grows whenever a node comes, goes or is cordoned.
+    pub(super) nodes_version: u32,
     by_name: BTreeMap<String, NodeIndex>,
     endings: Vec<Ending>,
 }
@@ -78,7 +80,13 @@ pub(super) struct Cluster {
 impl Cluster {
     /// The cluster of the snapshot.
     pub(super) fn new(snapshot: &Snapshot) -> Self {
-        let mut cluster = Self { nodes: Vec::new(), pods: Vec::new(), by_name: BTreeMap::new(), endings: Vec::new() };
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            pods: Vec::new(),
+            nodes_version: 1,
+            by_name: BTreeMap::new(),
+            endings: Vec::new(),
+        };
         for node in &snapshot.nodes {
             cluster.add_node(Node {
                 name: node.name.clone(),
@@ -185,8 +193,15 @@ impl Cluster {
         }
     }
 
+    /// The node that was to come is there.
+    pub(super) fn add(&mut self, node: NodeIndex) {
+        self.nodes[node].standing = true;
+        self.nodes_version += 1;
+    }
+
     /// The node takes no new pods from now on.
     pub(super) fn cordon(&mut self, node: NodeIndex) {
+        self.nodes_version += 1;
         let taint = Taint { key: CORDON.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
         self.nodes[node].taints.push(taint);
     }
@@ -194,6 +209,7 @@ impl Cluster {
     /// The node is gone, with the pods that belong to it; returns them.
     pub(super) fn remove(&mut self, node: NodeIndex) -> Vec<PodIndex> {
         self.nodes[node].standing = false;
+        self.nodes_version += 1;
         let pods = std::mem::take(&mut self.nodes[node].pods);
         for &pod in &pods {
             self.pods[pod].node = None;

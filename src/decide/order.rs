@@ -24,6 +24,8 @@ pub(super) struct Order<'a> {
     of_template: BTreeMap<usize, Vec<usize>>,
     /// Tallies that count pods of each template.
     counting: Vec<Vec<usize>>,
+    /// The nodes that the tallies know.
+    nodes_version: u32,
 }
 
 /// Pods that one rule of a template's pods counts, by domain.
@@ -52,7 +54,7 @@ impl<'a> Order<'a> {
     /// The rules of the templates of which pods come.
     pub(super) fn new(snapshot: &'a Snapshot, coming: &BTreeSet<usize>) -> Self {
         let counting = vec![Vec::new(); snapshot.templates.len()];
-        let mut order = Self { tallies: Vec::new(), of_template: BTreeMap::new(), counting };
+        let mut order = Self { tallies: Vec::new(), of_template: BTreeMap::new(), counting, nodes_version: 0 };
         for &number in coming {
             let owner = &snapshot.templates[number];
             for term in &owner.rules.pod_affinity {
@@ -108,8 +110,12 @@ impl<'a> Order<'a> {
 
     /// Counts anew.
     pub(super) fn begin_wave(&mut self, cluster: &Cluster) {
+        let known = std::mem::replace(&mut self.nodes_version, cluster.nodes_version) == cluster.nodes_version;
         for tally in &mut self.tallies {
-            tally.map(&cluster.nodes);
+            if !known {
+                tally.map(&cluster.nodes);
+            }
+            tally.clear();
         }
         for pod in &cluster.pods {
             let Some(node) = pod.node else { continue };
@@ -201,7 +207,7 @@ impl<'a> Order<'a> {
 }
 
 impl Tally<'_> {
-    /// Takes in the nodes that stand; nobody is counted yet.
+    /// Takes in the nodes that stand.
     fn map(&mut self, nodes: &[Node]) {
         let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
         self.there.clear();
@@ -217,8 +223,12 @@ impl Tally<'_> {
             });
             self.of_node.push(domain);
         }
-        self.counts = vec![0; self.there.len()];
         self.domains = self.there.iter().map(|there| u32::from(*there)).sum();
+    }
+
+    /// Counts nobody.
+    fn clear(&mut self) {
+        self.counts = vec![0; self.there.len()];
         self.levels = BTreeMap::from([(0, self.domains)]);
         self.leaving = 0;
     }

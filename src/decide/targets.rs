@@ -19,6 +19,10 @@ const FIELDS: [&str; 3] = ["spread", "maxSpotShare", "zoneLoss"];
 pub(super) struct Targets<'a> {
     snapshot: &'a Snapshot,
     of_workload: BTreeMap<usize, &'a Target>,
+    /// Domains that pods of each of them could be in, where its target spreads them.
+    domains: BTreeMap<usize, BTreeSet<String>>,
+    /// The nodes that the domains are of.
+    nodes_version: u32,
     /// Nodes of the pods of each of them now, without those being deleted.
     placed: BTreeMap<usize, Vec<NodeIndex>>,
     /// Replicas wanted by each workload now.
@@ -33,13 +37,21 @@ impl<'a> Targets<'a> {
             asks.then_some((index, target))
         };
         let of_workload = snapshot.workloads.iter().enumerate().filter_map(target).collect();
-        Self { snapshot, of_workload, placed: BTreeMap::new(), replicas: Vec::new() }
+        let (domains, placed) = (BTreeMap::new(), BTreeMap::new());
+        Self { snapshot, of_workload, domains, nodes_version: 0, placed, replicas: Vec::new() }
     }
 
     /// Looks anew where pods are.
     pub(super) fn begin_wave(&mut self, cluster: &Cluster, replicas: &[u32]) {
         self.placed.clear();
         self.replicas = replicas.to_vec();
+        if std::mem::replace(&mut self.nodes_version, cluster.nodes_version) != cluster.nodes_version {
+            let of = |(workload, target): (&usize, &&Target)| {
+                let spread = target.spread.as_ref()?;
+                Some((*workload, self.domains_of(cluster, *workload, &spread.topology_key)))
+            };
+            self.domains = self.of_workload.iter().filter_map(of).collect();
+        }
         for pod in cluster.pods.iter().filter(|pod| !pod.leaving) {
             if let (Some(workload), Some(node)) = (pod.workload, pod.node)
                 && self.of_workload.contains_key(&workload)
@@ -113,7 +125,7 @@ impl<'a> Targets<'a> {
         let nodes = || pods.iter().map(|&node| &cluster.nodes[node]);
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let spread = target.spread.as_ref().map_or(0, |spread| {
-            let skew = self.skew(cluster, workload, nodes(), &spread.topology_key);
+            let skew = self.skew(workload, nodes(), &spread.topology_key);
             skew - i64::from(spread.max_skew)
         });
         let spot = target.max_spot_share.map_or(0, |share| {
@@ -133,22 +145,24 @@ impl<'a> Targets<'a> {
         [spread, spot, loss].map(|missed| missed.max(0))
     }
 
-    /// The largest difference between domains that the workload's pods could be in.
-    fn skew<'n>(&self, cluster: &'n Cluster, workload: usize, pods: impl Iterator<Item = &'n Node>, key: &str) -> i64 {
-        let template = self.snapshot.workloads[workload].template.and_then(|t| self.snapshot.templates.get(t));
-        let Some(rules) = template.map(|template| &template.rules) else { return 0 };
-        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
-        for node in cluster.nodes.iter().filter(|node| node.standing) {
-            let eligible = || rules.selects_node(&node.name, &node.labels) && rules.untolerated(&node.taints).is_none();
-            if let Some(domain) = node.labels.get(key).filter(|_| eligible()) {
-                counts.entry(domain).or_default();
-            }
-        }
+    /// The largest difference between domains that the workload's pods could be in, or are.
+    fn skew<'n>(&'n self, workload: usize, pods: impl Iterator<Item = &'n Node>, key: &str) -> i64 {
+        let domains = self.domains.get(&workload).into_iter().flatten();
+        let mut counts: BTreeMap<&str, i64> = domains.map(|domain| (domain.as_str(), 0)).collect();
         for domain in pods.filter_map(|node| node.labels.get(key)) {
             *counts.entry(domain).or_default() += 1;
         }
         let (largest, smallest) = (counts.values().max(), counts.values().min());
         largest.zip(smallest).map_or(0, |(largest, smallest)| largest - smallest)
+    }
+
+    fn domains_of(&self, cluster: &Cluster, workload: usize, key: &str) -> BTreeSet<String> {
+        let template = self.snapshot.workloads[workload].template.and_then(|t| self.snapshot.templates.get(t));
+        let Some(rules) = template.map(|template| &template.rules) else { return BTreeSet::new() };
+        let eligible = |node: &&Node| {
+            node.standing && rules.selects_node(&node.name, &node.labels) && rules.untolerated(&node.taints).is_none()
+        };
+        cluster.nodes.iter().filter(eligible).filter_map(|node| node.labels.get(key).cloned()).collect()
     }
 }
 

@@ -72,7 +72,7 @@ impl Schedule<'_> {
                 continue;
             }
             let cluster = &mut self.tasks.cluster;
-            cluster.nodes[addition.node].standing = true;
+            cluster.add(addition.node);
             let node = cluster.nodes[addition.node].name.clone();
             for pod in addition.daemons {
                 let size = cluster.pods[pod].size.clone();

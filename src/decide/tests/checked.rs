@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use crate::domain::plan::{NodeState, Placement, PlacementState, Plan, Unplaced};
 use crate::domain::policy::Spread;
 use crate::domain::quota::ResourceQuota;
-use crate::domain::resources::CPU;
 use crate::domain::rules::{HOSTNAME_LABEL, HostPort, PodAffinityTerm, Taint, TaintEffect, TopologySpread, ZONE_LABEL};
 use crate::domain::snapshot::{Amount, Gang, Node, Pod};
 use crate::domain::steps::{Action, Steps, Wave};
