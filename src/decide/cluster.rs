@@ -37,6 +37,7 @@ pub(super) struct Node {
 
 /// A pod that is there or is to come.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as in the domain's pod")]
 pub(super) struct Pod {
     pub(super) namespace: String,
     pub(super) name: String,

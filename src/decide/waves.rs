@@ -19,16 +19,15 @@ pub(super) fn schedule(snapshot: &Snapshot, policy: &Policy, mut tasks: Tasks) -
     let coming: BTreeSet<usize> = tasks.arrivals().map(|arrival| tasks.cluster.pods[arrival.pod].template).collect();
     // Who looks at taints counts on cordons: where one is not made after all, all is asked again without it.
     let asks_again = coming.into_iter().any(|t| spreads(t).any(|spread| spread.hard && spread.honor_taints));
-    while asks_again {
-        let (steps, idle) = without_idle_cordons(run(snapshot, policy, tasks.clone()));
-        if idle.is_empty() {
-            return steps;
-        }
+    loop {
+        let again = asks_again.then(|| tasks.clone());
+        let (steps, idle) = without_idle_cordons(run(snapshot, policy, tasks));
+        let Some(without) = again.filter(|_| !idle.is_empty()) else { return steps };
+        tasks = without;
         tasks.drains.retain(|drain| !idle.contains(&tasks.cluster.nodes[drain.node].name));
         let kept = |d: &Deferred| matches!(&d.action, Action::RemoveNode { node } if idle.contains(node));
         tasks.deferred.extend(steps.deferred.into_iter().filter(kept));
     }
-    without_idle_cordons(run(snapshot, policy, tasks)).0
 }
 
 fn run(snapshot: &Snapshot, policy: &Policy, tasks: Tasks) -> Steps {

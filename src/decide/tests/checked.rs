@@ -171,12 +171,11 @@ impl<'a> World<'a> {
             let workload = self.snapshot.workloads.iter().find(|w| placed.workload.ends_with(&w.id.name)).unwrap();
             let template = workload.template.unwrap();
             let there = self.snapshot.pods.iter_mut().find(|p| p.name == placed.pod);
-            match there {
-                Some(pod) => (pod.node, pod.template) = (Some(placed.node.clone()), template),
-                None => {
-                    let pod = Pod::plain(workload.id.clone(), &placed.pod, template, Some(&placed.node));
-                    self.snapshot.pods.push(pod);
-                }
+            if let Some(pod) = there {
+                (pod.node, pod.template) = (Some(placed.node.clone()), template);
+            } else {
+                let pod = Pod::plain(workload.id.clone(), &placed.pod, template, Some(&placed.node));
+                self.snapshot.pods.push(pod);
             }
             let pod = self.snapshot.pods.iter_mut().find(|p| p.name == placed.pod).unwrap();
             pod.ready = true;
@@ -285,7 +284,6 @@ fn lay_down(case: &mut Case, rules: &[Drawn]) {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "each kind of rule, in a few lines")]
 fn lay_down_one(case: &mut Case, Drawn { kind, workload, other, amount, wide }: Drawn) {
     let snapshot = &mut case.snapshot;
     let template = snapshot.workloads.iter().position(|w| w.id == id(NAMES[workload])).unwrap();

@@ -121,8 +121,8 @@ fn a_shared_volume_counts_once_on_a_node() {
     let limit = volume_limit("disks");
     case.snapshot.nodes[1].volume_limits.set(&limit, 2);
     case.snapshot.templates[0].rules.volumes.own.set(&limit, 1);
-    let shared = |handle: &str| vec![SharedVolume { limit: volume_limit("disks"), handle: handle.into() }];
-    case.snapshot.templates[1].rules.volumes.shared = shared("v");
+    let shared = SharedVolume { limit: volume_limit("disks"), handle: "v".into() };
+    case.snapshot.templates[1].rules.volumes.shared = vec![shared];
     assert_eq!(case.waves(), [["web-1→b", "web-2→b"]]);
     case.snapshot.nodes[1].volume_limits.set(&limit, 1);
     assert_eq!(case.deferred()[0], format!("web-1→b | {limit} on node b"));
