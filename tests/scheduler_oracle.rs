@@ -9,6 +9,7 @@ mod scheduler_oracle {
     pub(crate) mod cluster;
     pub(crate) mod oracle;
     mod rules;
+    mod waves;
 }
 
 use std::collections::{BTreeMap, BTreeSet};

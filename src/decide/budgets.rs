@@ -86,15 +86,28 @@ impl<'a> Budgets<'a> {
 
     /// Uses what moving the pod takes.
     pub(super) fn spend(&mut self, cluster: &Cluster, pod: PodIndex) {
-        self.moves_left = self.moves_left.saturating_sub(1);
         let moved = &cluster.pods[pod];
+        self.moves_left = self.moves_left.saturating_sub(1);
         if let Some(workload) = moved.workload {
             self.workload_allowed[workload] = self.workload_allowed[workload].saturating_sub(1);
         }
-        if moved.ready {
+        self.evict(cluster, pod, 1);
+    }
+
+    /// Takes that back.
+    pub(super) fn give_back(&mut self, cluster: &Cluster, pod: PodIndex) {
+        self.moves_left += 1;
+        if let Some(workload) = cluster.pods[pod].workload {
+            self.workload_allowed[workload] += 1;
+        }
+        self.evict(cluster, pod, -1);
+    }
+
+    fn evict(&mut self, cluster: &Cluster, pod: PodIndex, times: i64) {
+        if cluster.pods[pod].ready {
             let covering: Vec<usize> = self.covering(cluster, pod).collect();
             for budget in covering {
-                self.allowed[budget] -= 1;
+                self.allowed[budget] -= times;
             }
         }
     }

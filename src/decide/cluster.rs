@@ -1,10 +1,15 @@
 //! The cluster as it changes from wave to wave: who is where, and what room is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::resources::PODS;
-use crate::domain::rules::Labels;
-use crate::domain::{Resources, Snapshot};
+use crate::domain::rules::{Labels, Taint, TaintEffect};
+use crate::domain::snapshot::PodTemplate;
+use crate::domain::volumes::is_volume_limit;
+use crate::domain::{CapacityType, Resources, Snapshot};
+
+/// The taint of a node that takes no new pods.
+const CORDON: &str = "node.kubernetes.io/unschedulable";
 
 /// Index of a node in [`Cluster::nodes`].
 pub(super) type NodeIndex = usize;
@@ -16,6 +21,12 @@ pub(super) type PodIndex = usize;
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) labels: Labels,
+    pub(super) taints: Vec<Taint>,
+    /// Its zone; empty where it has none.
+    pub(super) zone: String,
+    pub(super) capacity_type: CapacityType,
+    /// Most volumes of each driver that has a limit here.
+    pub(super) volume_limits: Resources,
     /// Room while the wave runs: what arrives is taken at once, what leaves is given back at the wave's end.
     pub(super) free: Resources,
     /// Pods on it while the wave runs: those leaving and those arriving.
@@ -26,6 +37,7 @@ pub(super) struct Node {
 
 /// A pod that is there or is to come.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as in the domain's pod")]
 pub(super) struct Pod {
     pub(super) namespace: String,
     pub(super) name: String,
@@ -34,8 +46,10 @@ pub(super) struct Pod {
     /// Index into the snapshot's workloads, if it belongs to one of them.
     pub(super) workload: Option<usize>,
     pub(super) node: Option<NodeIndex>,
-    /// What it reserves, its pod slot included.
+    /// What it reserves, its pod slot and the volumes that only it uses included.
     pub(super) size: Resources,
+    /// Whether it exists, with a node or without, so that quotas are charged for it.
+    pub(super) made: bool,
     pub(super) ready: bool,
     pub(super) do_not_evict: bool,
     /// Being deleted: holds its room until it is gone, and is no longer anybody's.
@@ -58,6 +72,8 @@ enum Ending {
 pub(super) struct Cluster {
     pub(super) nodes: Vec<Node>,
     pub(super) pods: Vec<Pod>,
+    /// Grows whenever a node comes, goes or is cordoned.
+    pub(super) nodes_version: u32,
     by_name: BTreeMap<String, NodeIndex>,
     endings: Vec<Ending>,
 }
@@ -65,16 +81,32 @@ pub(super) struct Cluster {
 impl Cluster {
     /// The cluster of the snapshot.
     pub(super) fn new(snapshot: &Snapshot) -> Self {
-        let mut cluster = Self { nodes: Vec::new(), pods: Vec::new(), by_name: BTreeMap::new(), endings: Vec::new() };
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            pods: Vec::new(),
+            nodes_version: 1,
+            by_name: BTreeMap::new(),
+            endings: Vec::new(),
+        };
         for node in &snapshot.nodes {
-            cluster.add_node(&node.name, node.labels.clone(), node.allocatable.clone(), true);
+            cluster.add_node(Node {
+                name: node.name.clone(),
+                labels: node.labels.clone(),
+                taints: node.taints.clone(),
+                zone: node.zone.clone(),
+                capacity_type: node.capacity_type,
+                volume_limits: node.volume_limits.clone(),
+                free: node.allocatable.clone(),
+                pods: Vec::new(),
+                standing: true,
+            });
         }
         let workloads: BTreeMap<_, _> = snapshot.workloads.iter().enumerate().map(|(i, w)| (&w.id, i)).collect();
         for pod in &snapshot.pods {
             let Some(template) = snapshot.templates.get(pod.template) else { continue };
             let node = pod.node.as_ref().and_then(|name| cluster.by_name.get(name).copied());
             let index = cluster.pods.len();
-            let size = with_slot(&template.requests);
+            let size = reserved(&template.requests, template);
             if let Some(node) = node {
                 cluster.nodes[node].free.subtract(&size);
                 cluster.nodes[node].pods.push(index);
@@ -86,6 +118,7 @@ impl Cluster {
                 workload: workloads.get(&pod.workload).copied(),
                 node,
                 size,
+                made: true,
                 ready: pod.ready && !pod.deleting,
                 do_not_evict: pod.do_not_evict,
                 leaving: pod.deleting,
@@ -94,12 +127,12 @@ impl Cluster {
         cluster
     }
 
-    /// Adds a node, standing or to come.
-    pub(super) fn add_node(&mut self, name: &str, labels: Labels, allocatable: Resources, standing: bool) -> NodeIndex {
+    /// Adds a node without pods, standing or to come; `free` is what it can give to pods.
+    pub(super) fn add_node(&mut self, mut node: Node) -> NodeIndex {
         let index = self.nodes.len();
-        self.by_name.insert(name.to_owned(), index);
-        let free = allocatable;
-        self.nodes.push(Node { name: name.to_owned(), labels, free, pods: Vec::new(), standing });
+        self.by_name.insert(node.name.clone(), index);
+        node.free.add(&node.volume_limits);
+        self.nodes.push(node);
         index
     }
 
@@ -120,7 +153,17 @@ impl Cluster {
         if !node.standing {
             return Err(format!("node {} is not there yet", node.name));
         }
-        if size.fits_in(&node.free) { Ok(()) } else { Err(format!("room on node {}", node.name)) }
+        let short = size.iter().filter(|(name, amount)| *amount > 0 && *amount > node.free.get(name));
+        for (name, _) in short {
+            if !is_volume_limit(name) {
+                return Err(format!("room on node {}", node.name));
+            }
+            // A driver that the node has no limit of takes any number.
+            if node.volume_limits.0.contains_key(name) {
+                return Err(format!("{name} on node {}", node.name));
+            }
+        }
+        Ok(())
     }
 
     /// The pod takes room on the node from now on, and is there when the wave ends; where it was before, it leaves then.
@@ -135,8 +178,49 @@ impl Cluster {
         self.endings.push(Ending::Arrived(pod, node, size));
     }
 
+    /// Takes back that these pods arrive in this wave.
+    pub(super) fn withdraw(&mut self, pods: &BTreeSet<PodIndex>) {
+        let mut moving = BTreeSet::new();
+        for ending in std::mem::take(&mut self.endings) {
+            match ending {
+                Ending::Leaves(pod, ..) if pods.contains(&pod) => drop(moving.insert(pod)),
+                Ending::Arrived(pod, node, size) if pods.contains(&pod) => {
+                    self.nodes[node].free.add(&size);
+                    self.nodes[node].pods.retain(|p| *p != pod);
+                    self.pods[pod].ready &= moving.contains(&pod);
+                }
+                other => self.endings.push(other),
+            }
+        }
+    }
+
+    /// The node that was to come is there.
+    pub(super) fn add(&mut self, node: NodeIndex) {
+        self.nodes[node].standing = true;
+        self.nodes_version += 1;
+    }
+
+    /// The node takes no new pods from now on.
+    pub(super) fn cordon(&mut self, node: NodeIndex) {
+        self.nodes_version += 1;
+        let taint = Taint { key: CORDON.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
+        self.nodes[node].taints.push(taint);
+    }
+
+    /// The node is gone, with the pods that belong to it; returns them.
+    pub(super) fn remove(&mut self, node: NodeIndex) -> Vec<PodIndex> {
+        self.nodes[node].standing = false;
+        self.nodes_version += 1;
+        let pods = std::mem::take(&mut self.nodes[node].pods);
+        for &pod in &pods {
+            self.pods[pod].node = None;
+        }
+        pods
+    }
+
     /// The pod is gone when the wave ends.
     pub(super) fn leave(&mut self, pod: PodIndex) {
+        self.pods[pod].made = false;
         if let Some(from) = self.pods[pod].node {
             self.endings.push(Ending::Leaves(pod, from, self.pods[pod].size.clone()));
         }
@@ -165,6 +249,7 @@ impl Cluster {
                     self.pods[pod].node = None;
                 }
                 Ending::Arrived(pod, node, size) => {
+                    self.pods[pod].made = true;
                     self.pods[pod].node = Some(node);
                     self.pods[pod].size = size;
                 }
@@ -174,10 +259,11 @@ impl Cluster {
     }
 }
 
-/// Requests with the pod's own slot.
-pub(super) fn with_slot(requests: &Resources) -> Resources {
+/// What a pod of the template with these requests reserves: its slot and the volumes that only it uses included.
+pub(super) fn reserved(requests: &Resources, template: &PodTemplate) -> Resources {
     let mut size = requests.clone();
     size.set(PODS, requests.get(PODS).max(1));
+    size.add(&template.rules.volumes.own);
     size
 }
 

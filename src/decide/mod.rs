@@ -1,17 +1,24 @@
 //! A plan becomes ordered waves that budgets, rate limits and room allow.
 //!
 //! Nodes first, then what needs room (resizes, pending pods, more replicas), then moves, then what gives room back
-//! (fewer replicas, nodes). A wave is chosen so that it is feasible while it runs: whatever arrives finds room before
-//! anything that leaves in the same wave has left, and no disruption budget is spent twice. What no wave can hold is
+//! (fewer replicas, nodes). A wave is chosen so that it keeps every rule while it runs ([`admission`]): whatever arrives
+//! finds room, ports, volumes and quota before anything that leaves in the same wave has left, pods come in an order that
+//! their affinity and spread allow, gangs come whole, and no disruption budget is spent twice. What no wave can hold is
 //! deferred, each change with the rule that holds it.
 
+mod admission;
 mod budgets;
 mod cluster;
 mod conflicts;
+mod gangs;
 mod limits;
+mod order;
+mod quotas;
+mod targets;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod volumes;
 mod waves;
 
 use crate::domain::{Catalog, Plan, Policy, Snapshot, Steps};

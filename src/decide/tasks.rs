@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::plan::{NodePlan, NodeState, PlacementState, Removal, WorkloadPlan};
-use crate::domain::rules::{HOSTNAME_LABEL, ZONE_LABEL};
+use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, ZONE_LABEL};
 use crate::domain::steps::{Action, Deferred};
-use crate::domain::{Catalog, Plan, Policy, Resources, Snapshot, WorkloadId};
+use crate::domain::{Catalog, NodeOffer, Plan, Policy, Resources, Snapshot, WorkloadId};
 
-use super::cluster::{Cluster, NodeIndex, Pod, PodIndex, with_slot};
+use super::cluster::{Cluster, Node, NodeIndex, Pod, PodIndex, reserved};
 use super::limits;
+use super::order::Arrival;
 
 /// A node to buy.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub(super) struct Addition {
     pub(super) offer: String,
     pub(super) zone: String,
     pub(super) boot_time_s: f64,
+    /// Pods of `DaemonSet`s that come with it.
+    pub(super) daemons: Vec<PodIndex>,
 }
 
 /// Requests to change.
@@ -33,6 +36,12 @@ pub(super) struct Bind {
     pub(super) pod: PodIndex,
     pub(super) node: NodeIndex,
     pub(super) priority: i32,
+}
+
+impl Bind {
+    pub(super) fn arrival(&self) -> Arrival {
+        Arrival { pod: self.pod, to: self.node }
+    }
 }
 
 /// Replicas to add, each with its node.
@@ -111,34 +120,87 @@ impl Tasks {
         tasks
     }
 
+    /// Pods that are to come to a node: those without one, and those that move.
+    pub(super) fn arrivals(&self) -> impl Iterator<Item = Arrival> {
+        let to_come = self.growths.iter().flat_map(|growth| &growth.pods).map(|&(pod, to)| Arrival { pod, to });
+        let moves = self.moves.iter().map(|m| Arrival { pod: m.pod, to: m.to });
+        self.binds.iter().map(Bind::arrival).chain(to_come).chain(moves)
+    }
+
     fn add_nodes(&mut self, snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, plan: &Plan) {
         let is_new = |node: &&NodePlan| node.state == NodeState::Add && self.cluster.node(&node.name).is_none();
-        for node in plan.nodes.iter().filter(is_new).collect::<Vec<_>>() {
-            let offer = catalog.offers.iter().find(|o| o.name == node.offer);
+        let new: Vec<&NodePlan> = plan.nodes.iter().filter(is_new).collect();
+        let mut daemons = self.daemons_to_come(snapshot, plan, &new.iter().map(|n| n.name.as_str()).collect());
+        for node in new {
+            let sold = |o: &&NodeOffer| {
+                o.name == node.offer && o.capacity_type == node.capacity_type && o.zones.contains(&node.zone)
+            };
+            let offer = catalog.offers.iter().find(sold);
             let mut labels = offer.map(|o| o.labels.clone()).unwrap_or_default();
             labels.insert(HOSTNAME_LABEL.to_owned(), node.name.clone());
+            let instance_type = labels.entry(INSTANCE_TYPE_LABEL.to_owned()).or_insert_with(|| node.offer.clone());
+            let volume_limits = snapshot.volume_limits_of_type(instance_type).unwrap_or_default();
             if !node.zone.is_empty() {
                 labels.insert(ZONE_LABEL.to_owned(), node.zone.clone());
             }
-            let mut free = node.allocatable.clone();
-            for placement in plan.placements.iter().filter(|p| p.node == node.name) {
-                let id = workload_id(&placement.namespace, &placement.workload);
-                if let Some(daemon) = snapshot.workloads.iter().find(|w| w.daemon && w.id == id)
-                    && let Some(template) = daemon.template.and_then(|t| snapshot.templates.get(t))
-                {
-                    free.subtract(&with_slot(&template.requests));
-                }
-            }
-            let index = self.cluster.add_node(&node.name, labels, free, false);
+            let index = self.cluster.add_node(Node {
+                name: node.name.clone(),
+                labels,
+                taints: offer.map(|o| o.taints.clone()).unwrap_or_default(),
+                zone: node.zone.clone(),
+                capacity_type: node.capacity_type,
+                volume_limits,
+                free: node.allocatable.clone(),
+                pods: Vec::new(),
+                standing: false,
+            });
+            let daemons = daemons.remove(node.name.as_str()).unwrap_or_default();
             let (offer_name, zone) = (node.offer.clone(), node.zone.clone());
             if policy.disruption.add_nodes {
                 let boot_time_s = offer.map_or(0.0, |o| o.boot_time_s);
-                self.additions.push(Addition { node: index, offer: offer_name, zone, boot_time_s });
+                self.additions.push(Addition { node: index, offer: offer_name, zone, boot_time_s, daemons });
             } else {
                 let action = Action::AddNode { node: node.name.clone(), offer: offer_name, zone };
                 self.deferred.push(Deferred { action, rule: "disruption.addNodes".to_owned() });
             }
         }
+    }
+
+    /// Pods of `DaemonSet`s that the plan has on nodes to buy, by node.
+    fn daemons_to_come<'p>(
+        &mut self,
+        snapshot: &Snapshot,
+        plan: &'p Plan,
+        nodes: &BTreeSet<&str>,
+    ) -> BTreeMap<&'p str, Vec<PodIndex>> {
+        let mut daemons: BTreeMap<&str, Vec<PodIndex>> = BTreeMap::new();
+        for placement in plan.placements.iter().filter(|p| nodes.contains(p.node.as_str())) {
+            let id = workload_id(&placement.namespace, &placement.workload);
+            let Ok(workload) = snapshot.workloads.binary_search_by(|w| w.id.cmp(&id)) else { continue };
+            if snapshot.workloads[workload].daemon {
+                let pod = self.pod_to_come(snapshot, &placement.namespace, &placement.pod, workload);
+                daemons.entry(&placement.node).or_default().extend(pod);
+            }
+        }
+        daemons
+    }
+
+    /// Adds a pod that the workload is to make; `None` where nothing tells what it is like.
+    fn pod_to_come(&mut self, snapshot: &Snapshot, namespace: &str, name: &str, workload: usize) -> Option<PodIndex> {
+        let number = snapshot.workloads[workload].template?;
+        let template = snapshot.templates.get(number)?;
+        Some(self.cluster.add_pod(Pod {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            template: number,
+            workload: Some(workload),
+            node: None,
+            size: reserved(&template.requests, template),
+            made: false,
+            ready: false,
+            do_not_evict: false,
+            leaving: false,
+        }))
     }
 
     /// Nodes to give back; returns those that must stay, each with the rule.
@@ -203,23 +265,12 @@ impl Tasks {
             }
             let id = workload_id(&placement.namespace, &placement.workload);
             let Ok(workload) = snapshot.workloads.binary_search_by(|w| w.id.cmp(&id)) else { continue };
-            let Some(template) = snapshot.workloads[workload].template.filter(|&t| t < snapshot.templates.len()) else {
-                continue;
-            };
             if snapshot.workloads[workload].daemon {
                 continue;
             }
-            let pod = self.cluster.add_pod(Pod {
-                namespace: placement.namespace.clone(),
-                name: placement.pod.clone(),
-                template,
-                workload: Some(workload),
-                node: None,
-                size: with_slot(&snapshot.templates[template].requests),
-                ready: false,
-                do_not_evict: false,
-                leaving: false,
-            });
+            let Some(pod) = self.pod_to_come(snapshot, &placement.namespace, &placement.pod, workload) else {
+                continue;
+            };
             to_come.entry(workload).or_default().push((pod, node));
         }
         self.binds.sort_by_key(|b| std::cmp::Reverse(b.priority));

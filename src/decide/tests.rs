@@ -1,7 +1,9 @@
 //! Waves of small clusters worked by hand, and a replay that trusts none of the bookkeeping.
 
 mod case;
+mod checked;
 mod replay;
+mod rules;
 
 use crate::domain::resources::CPU;
 use crate::domain::rules::{HOSTNAME_LABEL, PodAffinityTerm};

@@ -5,26 +5,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::steps::{Action, Deferred, Steps, Wave};
 use crate::domain::{Policy, Resources, Snapshot};
 
-use super::budgets::Budgets;
-use super::cluster::{NodeIndex, Pod, PodIndex, growth, with_slot};
-use super::conflicts::Conflicts;
-use super::tasks::{Bind, Growth, Move, Resize, Shrink, Tasks, leaves_with_node};
+use super::admission::Admission;
+use super::cluster::{Cluster, NodeIndex, Pod, PodIndex, growth, reserved};
+use super::order::Arrival;
+use super::tasks::{Addition, Bind, Growth, Resize, Shrink, Tasks, leaves_with_node};
 
 /// The rule behind what would have been possible in one wave more.
 const MAX_WAVES: &str = "disruption.maxWaves";
 
 /// Schedules all tasks.
-pub(super) fn schedule(snapshot: &Snapshot, policy: &Policy, tasks: Tasks) -> Steps {
-    let movable = tasks.cluster.pods.iter().filter(|p| p.node.is_some() && !p.do_not_evict);
-    let movable = movable.filter(|p| !leaves_with_node(snapshot, p)).count() as u32;
-    let budgets = Budgets::new(snapshot, policy, &tasks.cluster, movable);
+pub(super) fn schedule(snapshot: &Snapshot, policy: &Policy, mut tasks: Tasks) -> Steps {
+    let spreads = |t: usize| snapshot.templates[t].rules.topology_spread.iter();
+    let coming: BTreeSet<usize> = tasks.arrivals().map(|arrival| tasks.cluster.pods[arrival.pod].template).collect();
+    // Who looks at taints counts on cordons: where one is not made after all, all is asked again without it.
+    let asks_again = coming.into_iter().any(|t| spreads(t).any(|spread| spread.hard && spread.honor_taints));
+    loop {
+        let again = asks_again.then(|| tasks.clone());
+        let (steps, idle) = without_idle_cordons(run(snapshot, policy, tasks));
+        let Some(without) = again.filter(|_| !idle.is_empty()) else { return steps };
+        tasks = without;
+        tasks.drains.retain(|drain| !idle.contains(&tasks.cluster.nodes[drain.node].name));
+        let kept = |d: &Deferred| matches!(&d.action, Action::RemoveNode { node } if idle.contains(node));
+        tasks.deferred.extend(steps.deferred.into_iter().filter(kept));
+    }
+}
+
+fn run(snapshot: &Snapshot, policy: &Policy, tasks: Tasks) -> Steps {
     let replicas = snapshot.workloads.iter().map(|w| w.replicas).collect();
     let resized = vec![None; snapshot.workloads.len()];
-    let conflicts = Conflicts::new(snapshot);
-    let mut schedule = Schedule { snapshot, tasks, budgets, conflicts, replicas, resized };
+    let admission = Admission::new(snapshot, policy, &tasks);
+    let mut schedule = Schedule { snapshot, tasks, admission, replicas, resized };
     let mut waves = Vec::new();
     while waves.len() < policy.disruption.max_waves as usize {
-        schedule.budgets.begin_wave(&schedule.tasks.cluster, &schedule.replicas);
+        schedule.admission.begin_wave(&schedule.tasks.cluster, &schedule.replicas);
         // What takes room comes before what moves, and what gives room back comes last, unless all else waits for it.
         let phases = [Schedule::prepare, Schedule::grow, Schedule::relocate, Schedule::shrink, Schedule::remove_nodes];
         let chosen = phases.iter().map(|phase| phase(&mut schedule)).find(|wave| !wave.actions.is_empty());
@@ -32,20 +45,19 @@ pub(super) fn schedule(snapshot: &Snapshot, policy: &Policy, tasks: Tasks) -> St
         schedule.tasks.cluster.end_wave();
         waves.push(wave);
     }
-    schedule.budgets.begin_wave(&schedule.tasks.cluster, &schedule.replicas);
+    schedule.admission.begin_wave(&schedule.tasks.cluster, &schedule.replicas);
     let deferred = schedule.leftovers();
-    Steps { waves: without_idle_cordons(waves), deferred }
+    Steps { waves, deferred }
 }
 
 /// The state between waves.
 struct Schedule<'a> {
     snapshot: &'a Snapshot,
     tasks: Tasks,
-    budgets: Budgets<'a>,
-    conflicts: Conflicts<'a>,
+    admission: Admission<'a>,
     /// Replicas wanted by each workload now.
     replicas: Vec<u32>,
-    /// What a pod of each workload takes from now on, where that has been changed.
+    /// What a pod of each workload requests from now on, where that has been changed.
     resized: Vec<Option<Resources>>,
 }
 
@@ -54,14 +66,25 @@ impl Schedule<'_> {
     fn prepare(&mut self) -> Wave {
         let mut wave = Wave::default();
         for addition in std::mem::take(&mut self.tasks.additions) {
-            let node = &mut self.tasks.cluster.nodes[addition.node];
-            node.standing = true;
-            let node = node.name.clone();
+            if self.check_addition(&addition).is_err() {
+                self.tasks.additions.push(addition);
+                continue;
+            }
+            let cluster = &mut self.tasks.cluster;
+            cluster.add(addition.node);
+            let node = cluster.nodes[addition.node].name.clone();
+            for pod in addition.daemons {
+                let size = cluster.pods[pod].size.clone();
+                self.admission.arrive(cluster, Arrival { pod, to: addition.node }, size);
+                // Disruption budgets count on it once it is seen to be ready.
+                cluster.pods[pod].ready = false;
+            }
             wave.actions.push(Action::AddNode { node, offer: addition.offer, zone: addition.zone });
             wave.at_least_s = wave.at_least_s.max(addition.boot_time_s);
         }
         for drain in self.tasks.drains.iter_mut().filter(|d| !d.cordoned) {
             drain.cordoned = true;
+            self.tasks.cluster.cordon(drain.node);
             wave.actions.push(Action::Cordon { node: self.tasks.cluster.nodes[drain.node].name.clone() });
         }
         wave
@@ -75,39 +98,35 @@ impl Schedule<'_> {
                 self.tasks.resizes.push(resize);
                 continue;
             }
-            let size = with_slot(&resize.to);
-            for pod in self.resized_in_place(resize.workload) {
-                self.tasks.cluster.resize(pod, &size);
+            for (pod, size) in self.resized_in_place(&resize) {
+                self.admission.resize(&mut self.tasks.cluster, pod, &size);
             }
-            self.resized[resize.workload] = Some(size);
+            self.resized[resize.workload] = Some(resize.to.clone());
             let workload = self.snapshot.workloads[resize.workload].id.clone();
             wave.actions.push(Action::Resize { workload, from: resize.from, to: resize.to });
         }
+        let to_come = self.tasks.growths.iter().flat_map(|growth| &growth.pods);
+        let to_come = to_come.map(|&(pod, to)| Arrival { pod, to });
+        let came = self.admit(self.tasks.binds.iter().map(Bind::arrival).chain(to_come).collect());
         for bind in std::mem::take(&mut self.tasks.binds) {
-            if self.check_room(bind.pod, bind.node).is_ok() {
-                wave.actions.push(self.bind(bind.pod, bind.node));
+            if came.contains(&bind.pod) {
+                wave.actions.push(self.tasks.bind_action(bind.pod, bind.node));
             } else {
                 self.tasks.binds.push(bind);
             }
         }
         for mut growth in std::mem::take(&mut self.tasks.growths) {
-            let mut binds = Vec::new();
-            growth.pods.retain(|&(pod, node)| {
-                let fits = self.check_room(pod, node).is_ok();
-                if fits {
-                    binds.push(self.bind(pod, node));
-                }
-                !fits
-            });
-            if !binds.is_empty() {
+            let (come, wait): (Vec<_>, Vec<_>) = growth.pods.into_iter().partition(|(pod, _)| came.contains(pod));
+            if !come.is_empty() {
                 let from = self.replicas[growth.workload];
-                let to = from + binds.len() as u32;
+                let to = from + come.len() as u32;
                 self.replicas[growth.workload] = to;
                 let workload = self.snapshot.workloads[growth.workload].id.clone();
                 wave.actions.push(Action::Scale { workload, from, to, going: Vec::new() });
-                wave.actions.append(&mut binds);
+                wave.actions.extend(come.into_iter().map(|(pod, node)| self.tasks.bind_action(pod, node)));
                 wave.at_least_s = wave.at_least_s.max(growth.seconds);
             }
+            growth.pods = wait;
             if !growth.pods.is_empty() {
                 self.tasks.growths.push(growth);
             }
@@ -118,15 +137,13 @@ impl Schedule<'_> {
     /// Moves within the budgets, those off nodes to be given back first.
     fn relocate(&mut self) -> Wave {
         let mut wave = Wave::default();
+        let came = self.admit(self.tasks.moves.iter().map(|m| Arrival { pod: m.pod, to: m.to }).collect());
         for task in std::mem::take(&mut self.tasks.moves) {
-            if self.check_move(&task).is_err() {
+            if came.contains(&task.pod) {
+                wave.actions.push(self.tasks.move_action(task.pod, task.from, task.to));
+            } else {
                 self.tasks.moves.push(task);
-                continue;
             }
-            wave.actions.push(self.tasks.move_action(task.pod, task.from, task.to));
-            self.budgets.spend(&self.tasks.cluster, task.pod);
-            let size = self.size(task.pod);
-            self.tasks.cluster.arrive(task.pod, task.to, size);
         }
         wave
     }
@@ -135,8 +152,12 @@ impl Schedule<'_> {
     fn shrink(&mut self) -> Wave {
         let mut wave = Wave::default();
         for shrink in std::mem::take(&mut self.tasks.shrinks) {
+            if self.check_shrink(&shrink).is_err() {
+                self.tasks.shrinks.push(shrink);
+                continue;
+            }
             for &pod in &shrink.pods {
-                self.tasks.cluster.leave(pod);
+                self.admission.leave(&mut self.tasks.cluster, pod);
             }
             let from = std::mem::replace(&mut self.replicas[shrink.workload], shrink.to);
             let workload = self.snapshot.workloads[shrink.workload].id.clone();
@@ -151,9 +172,8 @@ impl Schedule<'_> {
         let mut wave = Wave::default();
         for drain in std::mem::take(&mut self.tasks.drains) {
             if drain.cordoned && self.check_empty(drain.node).is_ok() {
-                let node = &mut self.tasks.cluster.nodes[drain.node];
-                node.standing = false;
-                wave.actions.push(Action::RemoveNode { node: node.name.clone() });
+                self.admission.remove(&mut self.tasks.cluster, drain.node);
+                wave.actions.push(Action::RemoveNode { node: self.tasks.cluster.nodes[drain.node].name.clone() });
             } else {
                 self.tasks.drains.push(drain);
             }
@@ -168,52 +188,52 @@ impl Schedule<'_> {
         if matches!(kind, "Deployment" | "ReplicaSet" | "ReplicationController") { pods.collect() } else { Vec::new() }
     }
 
-    fn bind(&mut self, pod: PodIndex, node: NodeIndex) -> Action {
-        let size = self.size(pod);
-        self.tasks.cluster.arrive(pod, node, size);
-        self.tasks.bind_action(pod, node)
+    /// Lets in as many of the pods as may come in this wave; returns them.
+    fn admit(&mut self, wanted: Vec<Arrival>) -> BTreeSet<PodIndex> {
+        let Self { snapshot, tasks, admission, resized, .. } = self;
+        admission.admit(&mut tasks.cluster, wanted, &|cluster, pod| size(snapshot, resized, cluster, pod))
     }
 
-    /// What the pod takes when it comes to a node now.
-    fn size(&self, pod: PodIndex) -> Resources {
-        let pod = &self.tasks.cluster.pods[pod];
-        pod.workload.and_then(|w| self.resized[w].clone()).unwrap_or_else(|| pod.size.clone())
-    }
-
-    /// Pods of the workload that stay where they are. Those that move or go keep their size until then.
-    fn resized_in_place(&self, workload: usize) -> Vec<PodIndex> {
-        let going: BTreeSet<PodIndex> = self
-            .tasks
-            .moves
-            .iter()
-            .map(|m| m.pod)
-            .chain(self.tasks.shrinks.iter().flat_map(|s| s.pods.clone()))
-            .collect();
-        let pods = self.tasks.cluster.pods.iter().enumerate();
-        let of_workload = |p: &Pod| p.workload == Some(workload) && p.node.is_some() && !p.leaving;
-        pods.filter(|(i, p)| of_workload(p) && !going.contains(i)).map(|(i, _)| i).collect()
+    /// Pods of the workload that get the new size where they are, with it: those that stay, and those that exist and have no node.
+    /// Those that move or go keep their size until then.
+    fn resized_in_place(&self, resize: &Resize) -> Vec<(PodIndex, Resources)> {
+        let moved = self.tasks.moves.iter().map(|m| m.pod);
+        let going: BTreeSet<PodIndex> =
+            moved.chain(self.tasks.shrinks.iter().flat_map(|s| s.pods.iter().copied())).collect();
+        let stays = |p: &Pod| p.workload == Some(resize.workload) && p.made && !p.leaving;
+        let pods = self.tasks.cluster.pods.iter().enumerate().filter(|(i, p)| stays(p) && !going.contains(i));
+        pods.map(|(i, p)| (i, reserved(&resize.to, &self.snapshot.templates[p.template]))).collect()
     }
 
     fn check_resize(&self, resize: &Resize) -> Result<(), String> {
-        let to = with_slot(&resize.to);
+        let cluster = &self.tasks.cluster;
+        let resized = self.resized_in_place(resize);
         let mut grown: BTreeMap<NodeIndex, Resources> = BTreeMap::new();
-        for index in self.resized_in_place(resize.workload) {
-            let pod = &self.tasks.cluster.pods[index];
+        for (index, to) in &resized {
+            let pod = &cluster.pods[*index];
             if let Some(node) = pod.node {
-                grown.entry(node).or_default().add(&growth(&pod.size, &to));
+                grown.entry(node).or_default().add(&growth(&pod.size, to));
             }
         }
-        grown.iter().try_for_each(|(&node, growth)| self.tasks.cluster.fits(node, growth))
+        grown.iter().try_for_each(|(&node, growth)| cluster.fits(node, growth))?;
+        let sizes: Vec<(PodIndex, &Resources)> = resized.iter().map(|(pod, size)| (*pod, size)).collect();
+        self.admission.check_quotas(cluster, &sizes)
     }
 
-    fn check_room(&self, pod: PodIndex, node: NodeIndex) -> Result<(), String> {
-        self.tasks.cluster.fits(node, &self.size(pod))?;
-        self.conflicts.check(&self.tasks.cluster, pod, node)
+    fn check_addition(&self, addition: &Addition) -> Result<(), String> {
+        let cluster = &self.tasks.cluster;
+        let daemons: Vec<(PodIndex, &Resources)> =
+            addition.daemons.iter().map(|&pod| (pod, &cluster.pods[pod].size)).collect();
+        self.admission.check_quotas(cluster, &daemons)
     }
 
-    fn check_move(&self, task: &Move) -> Result<(), String> {
-        self.budgets.check(&self.tasks.cluster, task.pod)?;
-        self.check_room(task.pod, task.to)
+    fn check_shrink(&self, shrink: &Shrink) -> Result<(), String> {
+        self.admission.check_shrink(&self.tasks.cluster, shrink.workload, &shrink.pods, shrink.to)
+    }
+
+    fn check_alone(&mut self, arrival: Arrival) -> Result<(), String> {
+        let size = size(self.snapshot, &self.resized, &self.tasks.cluster, arrival.pod);
+        self.admission.check(&self.tasks.cluster, arrival, &size)
     }
 
     fn check_empty(&self, node: NodeIndex) -> Result<(), String> {
@@ -230,44 +250,54 @@ impl Schedule<'_> {
         let mut defer = |action: Action, held: Result<(), String>| {
             deferred.push(Deferred { action, rule: held.err().unwrap_or_else(|| MAX_WAVES.to_owned()) });
         };
-        let tasks = &self.tasks;
-        let id = |workload: usize| self.snapshot.workloads[workload].id.clone();
-        for addition in &tasks.additions {
-            let node = tasks.cluster.nodes[addition.node].name.clone();
+        let workloads = &self.snapshot.workloads;
+        let id = |workload: usize| workloads[workload].id.clone();
+        for addition in &self.tasks.additions {
+            let node = self.tasks.cluster.nodes[addition.node].name.clone();
             let (offer, zone) = (addition.offer.clone(), addition.zone.clone());
-            defer(Action::AddNode { node, offer, zone }, Ok(()));
+            defer(Action::AddNode { node, offer, zone }, self.check_addition(addition));
         }
-        for resize in &tasks.resizes {
+        for resize in &self.tasks.resizes {
             let (from, to) = (resize.from.clone(), resize.to.clone());
             defer(Action::Resize { workload: id(resize.workload), from, to }, self.check_resize(resize));
         }
-        for &Bind { pod, node, .. } in &tasks.binds {
-            defer(tasks.bind_action(pod, node), self.check_room(pod, node));
+        for bind in std::mem::take(&mut self.tasks.binds) {
+            defer(self.tasks.bind_action(bind.pod, bind.node), self.check_alone(bind.arrival()));
         }
-        for Growth { workload, pods, .. } in &tasks.growths {
-            let from = self.replicas[*workload];
-            let held = pods.iter().try_for_each(|&(pod, node)| self.check_room(pod, node));
+        for Growth { workload, pods, .. } in std::mem::take(&mut self.tasks.growths) {
+            let from = self.replicas[workload];
             let to = from + pods.len() as u32;
-            defer(Action::Scale { workload: id(*workload), from, to, going: Vec::new() }, held);
+            let held = pods.into_iter().try_for_each(|(pod, to)| self.check_alone(Arrival { pod, to }));
+            defer(Action::Scale { workload: id(workload), from, to, going: Vec::new() }, held);
         }
-        for task in &tasks.moves {
-            defer(tasks.move_action(task.pod, task.from, task.to), self.check_move(task));
+        for task in std::mem::take(&mut self.tasks.moves) {
+            let action = self.tasks.move_action(task.pod, task.from, task.to);
+            defer(action, self.check_alone(Arrival { pod: task.pod, to: task.to }));
         }
-        for shrink in &tasks.shrinks {
+        for shrink in &self.tasks.shrinks {
             let from = self.replicas[shrink.workload];
             let going = self.going(shrink);
-            defer(Action::Scale { workload: id(shrink.workload), from, to: shrink.to, going }, Ok(()));
+            let action = Action::Scale { workload: id(shrink.workload), from, to: shrink.to, going };
+            defer(action, self.check_shrink(shrink));
         }
-        for drain in &tasks.drains {
-            let node = tasks.cluster.nodes[drain.node].name.clone();
+        for drain in &self.tasks.drains {
+            let node = self.tasks.cluster.nodes[drain.node].name.clone();
             defer(Action::RemoveNode { node }, self.check_empty(drain.node));
         }
         deferred
     }
 }
 
-/// Leaves out the cordons of nodes that no wave empties after all, and the wave if nothing else was in it.
-fn without_idle_cordons(mut waves: Vec<Wave>) -> Vec<Wave> {
+/// What the pod takes when it comes to a node now.
+fn size(snapshot: &Snapshot, resized: &[Option<Resources>], cluster: &Cluster, pod: PodIndex) -> Resources {
+    let pod = &cluster.pods[pod];
+    let requests = pod.workload.and_then(|workload| resized[workload].as_ref());
+    requests.map_or_else(|| pod.size.clone(), |requests| reserved(requests, &snapshot.templates[pod.template]))
+}
+
+/// Leaves out the cordons of nodes that no wave empties after all, and the wave if nothing else was in it; returns those
+/// nodes too.
+fn without_idle_cordons(Steps { mut waves, deferred }: Steps) -> (Steps, BTreeSet<String>) {
     let emptied: BTreeSet<String> = waves
         .iter()
         .flat_map(|w| &w.actions)
@@ -276,9 +306,16 @@ fn without_idle_cordons(mut waves: Vec<Wave>) -> Vec<Wave> {
             _ => None,
         })
         .collect();
+    let mut idle = BTreeSet::new();
     for wave in &mut waves {
-        wave.actions.retain(|action| !matches!(action, Action::Cordon { node } if !emptied.contains(node)));
+        wave.actions.retain(|action| match action {
+            Action::Cordon { node } if !emptied.contains(node) => {
+                idle.insert(node.clone());
+                false
+            }
+            _ => true,
+        });
     }
     waves.retain(|wave| !wave.actions.is_empty());
-    waves
+    (Steps { waves, deferred }, idle)
 }

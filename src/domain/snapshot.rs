@@ -199,6 +199,9 @@ pub struct PodTemplate {
     pub priority: i32,
     /// Name of the priority class; empty where there is none.
     pub priority_class: String,
+    /// Takes no room from pods of lower priority (`preemptionPolicy: Never`).
+    #[serde(default)]
+    pub never_preempts: bool,
     /// Ends by a deadline of its own (`activeDeadlineSeconds`).
     #[serde(default)]
     pub terminating: bool,

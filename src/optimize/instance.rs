@@ -313,12 +313,14 @@ pub(super) fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, pods: &
     group.template = group.template.or_else(|| newest.map(|p| snapshot.pods[p].template));
     let batch = group.workload.is_some_and(|w| w.batch);
     let declared = group.workload.map_or(existing, |w| w.replicas);
-    // Jobs and bare pods are not made again, and fixed pods are not taken away.
+    // Pods of Jobs and bare pods are not made again once they are gone, and fixed pods are not taken away.
     let keeps_pods = batch || group.workload.is_none() || group.id.kind == "Pod" || group.template.is_none();
     let stays = |p: usize| matches!(pods[p].standing, Standing::Fixed | Standing::Elsewhere);
     let standing = group.pods.iter().map(|&p| (snapshot.pods[p].name.as_str(), stays(p)));
     let fewest = group.id.held(declared, standing).map_or(0, |held| held.fewest);
-    let declared = if keeps_pods { existing } else { declared.max(fewest) };
+    // A Job still makes the pods that it wants beside those that run.
+    let to_come = if batch && group.template.is_some() { declared } else { 0 };
+    let declared = if keeps_pods { existing.max(to_come) } else { declared.max(fewest) };
     let own_size = group.template.and_then(|t| snapshot.templates.get(t)).map(|t| &t.requests);
     if let Some(menu) = group.menu.filter(|_| !keeps_pods) {
         let may_choose = |entry: &MenuEntry| {

@@ -10,7 +10,7 @@ use crate::domain::plan::{
 };
 use crate::domain::resources::Resources;
 use crate::domain::rules::INSTANCE_TYPE_LABEL;
-use crate::domain::snapshot::{PodTemplate, Workload, WorkloadId};
+use crate::domain::snapshot::{Pod, PodTemplate, Snapshot, Workload, WorkloadId};
 
 use super::instance::{Instance, Standing};
 use super::occupancy::Occupancy;
@@ -365,13 +365,43 @@ fn unknown_volume_limits(instance: &Instance<'_>) -> Option<String> {
     })
 }
 
+/// Pods by template: those that exist, and those that workloads want and do not have.
+fn pods_by_template(snapshot: &Snapshot) -> BTreeMap<usize, usize> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut existing: BTreeMap<&WorkloadId, usize> = BTreeMap::new();
+    for pod in &snapshot.pods {
+        *counts.entry(pod.template).or_insert(0) += 1;
+        *existing.entry(&pod.workload).or_insert(0) += usize::from(!pod.deleting);
+    }
+    for workload in snapshot.workloads.iter().filter(|workload| !workload.daemon) {
+        let Some(template) = workload.template else { continue };
+        let to_come = (workload.replicas as usize).saturating_sub(existing.get(&workload.id).copied().unwrap_or(0));
+        *counts.entry(template).or_insert(0) += to_come;
+    }
+    counts.retain(|_, pods| *pods > 0);
+    counts
+}
+
+/// Pods that wait and that kube-scheduler may make room for by evicting others, which no plan does.
+fn could_preempt(snapshot: &Snapshot) -> usize {
+    let priority = |pod: &Pod| snapshot.templates.get(pod.template).map(|template| template.priority);
+    let running = snapshot.pods.iter().filter(|pod| pod.node.is_some() && !pod.deleting);
+    let Some(lowest) = running.filter_map(priority).min() else { return 0 };
+    let preempts = |pod: &&Pod| {
+        let template = snapshot.templates.get(pod.template);
+        let may = template.is_some_and(|t| t.priority > lowest && !t.never_preempts && !t.rules.waits());
+        may && pod.node.is_none() && !pod.deleting
+    };
+    snapshot.pods.iter().filter(preempts).count()
+}
+
 /// Rules of the input that nothing here takes into account, each with the number of pods that carry it. Preferences are
 /// among them where the policy gives them no price.
 pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
     let snapshot = instance.snapshot;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for pod in &snapshot.pods {
-        let Some(rules) = snapshot.templates.get(pod.template).map(|t| &t.rules) else { continue };
+    for (template, pods) in pods_by_template(snapshot) {
+        let Some(rules) = snapshot.templates.get(template).map(|t| &t.rules) else { continue };
         let found = [
             ("preferred node affinity", !rules.preferred_node_affinity.is_empty()),
             ("preferred pod affinity", !rules.preferred_pod_affinity.is_empty()),
@@ -381,7 +411,7 @@ pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
         let weighed = instance.policy.costs.preference_per_hour > 0.0;
         let found = found.into_iter().filter(|(_, found)| *found && !weighed).map(|(name, _)| name);
         for name in found.chain(rules.unread.iter().map(String::as_str)) {
-            *counts.entry(name).or_insert(0) += 1;
+            *counts.entry(name).or_insert(0) += pods;
         }
     }
     let mut rules: Vec<String> = counts
@@ -397,6 +427,11 @@ pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
         rules.push(format!("taint with PreferNoSchedule ({preferring} nodes)"));
     }
     rules.extend(unknown_volume_limits(instance));
+    let preempting = could_preempt(snapshot);
+    if preempting > 0 {
+        let pods = if preempting == 1 { "pod" } else { "pods" };
+        rules.push(format!("preemption of pods of lower priority ({preempting} {pods})"));
+    }
     let quotas = snapshot.quotas.iter().filter(|quota| quota.limits_claims()).count();
     let makes_claims = |w: &Workload| w.scalable && w.id.kind == "StatefulSet";
     if quotas > 0 && snapshot.workloads.iter().any(makes_claims) {

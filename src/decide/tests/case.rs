@@ -46,6 +46,25 @@ pub(super) fn node_size(millis: i64) -> Resources {
     Resources::of([(CPU, millis), (PODS, 20)])
 }
 
+/// Nodes of 1 core in two zones or in none.
+pub(super) fn catalog() -> Catalog {
+    Catalog {
+        name: "test".into(),
+        prices: PriceSource::Listed,
+        offers: vec![NodeOffer {
+            name: "small".into(),
+            zones: ["", "z0", "z1"].map(str::to_owned).to_vec(),
+            capacity_type: CapacityType::OnDemand,
+            price_per_hour: 1.0,
+            allocatable: node_size(1000),
+            labels: Labels::new(),
+            taints: Vec::new(),
+            quota: None,
+            boot_time_s: 90.0,
+        }],
+    }
+}
+
 impl Case {
     /// Nodes of 1 core by name: `-` in front for one to be given back, `+` for one to be bought.
     pub(super) fn new(nodes: &[&str], workloads: &[Change]) -> Self {
@@ -164,22 +183,7 @@ impl Case {
     }
 
     pub(super) fn steps(&self) -> Steps {
-        let catalog = Catalog {
-            name: "test".into(),
-            prices: PriceSource::Listed,
-            offers: vec![NodeOffer {
-                name: "small".into(),
-                zones: vec![String::new()],
-                capacity_type: CapacityType::OnDemand,
-                price_per_hour: 1.0,
-                allocatable: node_size(1000),
-                labels: Labels::new(),
-                taints: Vec::new(),
-                quota: None,
-                boot_time_s: 90.0,
-            }],
-        };
-        steps(&self.snapshot, &catalog, &self.policy, &self.plan)
+        steps(&self.snapshot, &catalog(), &self.policy, &self.plan)
     }
 
     /// Each wave's actions in short, e.g. `web 2→3`, `web-1: a→b`.

@@ -173,11 +173,11 @@ impl<'a> Replay<'a> {
     }
 }
 
-const NAMES: [&str; 3] = ["api", "db", "web"];
+pub(super) const NAMES: [&str; 3] = ["api", "db", "web"];
 const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 /// A random cluster and a random plan that both fit: pods are put where there is room, in an order drawn at random.
-fn random_case() -> impl Strategy<Value = Case> {
+pub(super) fn random_case() -> impl Strategy<Value = Case> {
     let workload = (1u32..6, 100i64..500, 1u32..6, 100i64..500, 0u32..4);
     let nodes = prop::collection::vec(0u8..6, 5);
     let starts = prop::collection::vec(0usize..5, 40);

@@ -8,6 +8,7 @@ use crate::domain::snapshot::{Gang, Pod, PodTemplate, Service, Snapshot, Workloa
 use super::inventory::Inventory;
 use super::object::{Name, Owner};
 use super::pods::{OWN_LABELS, PodDraft, TEMPLATE_HASH_LABEL, TemplateDraft, add_default_tolerations};
+use super::volumes::ClaimTemplate;
 use super::warnings::Warnings;
 use super::workloads::WorkloadDraft;
 
@@ -25,6 +26,7 @@ pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
         node.volume_limits = volumes.drivers.get(name).map(|drivers| drivers.limits.clone()).unwrap_or_default();
     }
     let drafts = std::mem::take(&mut inventory.pods);
+    inventory.pods_there = drafts.iter().filter(|(_, draft)| !draft.finished).map(|(name, _)| name.clone()).collect();
     let mut templates = Templates::default();
     let mut tallies: BTreeMap<WorkloadId, Tally> = BTreeMap::new();
     let mut pods = Vec::with_capacity(drafts.len());
@@ -34,13 +36,16 @@ pub(super) fn assemble(mut inventory: Inventory) -> Snapshot {
         let owner = controller(&inventory, &name, &draft, &mut warnings);
         let bare = owner.is_none();
         let workload = owner.unwrap_or_else(|| id(&name.namespace, "Pod", &name.name));
-        let mut template = complete(&inventory, draft.template, &workload, &label, &mut warnings);
+        let to_come = to_come(&draft.template, &workload);
+        // The claims that were made with it are in the dump like any other.
+        let own = TemplateDraft { made: Vec::new(), ..draft.template };
+        let mut template = complete(&inventory, own, &workload, &label, &mut warnings);
         if draft.mirror {
             template.rules.node_affinity = draft.node.as_deref().map(|node| only_node(&inventory, node));
         }
         let template = templates.intern(template);
         let tally = tallies.entry(workload.clone()).or_default();
-        tally.add(draft.created_ms, template, draft.deleting);
+        tally.add(draft.created_ms, template, to_come, draft.deleting);
         tally.mirror |= draft.mirror;
         tally.batch |= draft.owner.as_ref().is_some_and(|o| o.kind == "Job");
         let node = draft.node.filter(|_| !inventory.nodes.is_empty());
@@ -171,7 +176,7 @@ fn complete(
     label: &str,
     warnings: &mut Warnings,
 ) -> PodTemplate {
-    let TemplateDraft { mut template, mut claims, states_priority } = draft;
+    let TemplateDraft { mut template, mut claims, mut made, states_priority } = draft;
     template.labels.retain(|key, _| !OWN_LABELS.contains(&key.as_str()) || inventory.labels_looked_at.contains(key));
     if !states_priority {
         if template.priority_class.is_empty() {
@@ -201,6 +206,12 @@ fn complete(
     claims.sort_by_key(|claim| inventory.volumes.size_of(&template.namespace, &claim.name));
     for claim in claims {
         if let Err(missing) = inventory.volumes.restrict(&mut template.rules, &template.namespace, &claim) {
+            warnings.add(label, missing);
+        }
+    }
+    made.sort_by_key(ClaimTemplate::size);
+    for claim in &made {
+        if let Err(missing) = inventory.volumes.restrict_to_made(&mut template.rules, &template.namespace, claim) {
             warnings.add(label, missing);
         }
     }
@@ -262,6 +273,8 @@ struct Tally {
     live: u32,
     /// Creation time and template of the newest pod.
     newest: Option<(Option<i64>, usize)>,
+    /// What pods to come have of the newest, where that is not all.
+    to_come: Option<TemplateDraft>,
     /// Made by a Job.
     batch: bool,
     /// The mirror of a static pod: part of its node, as a `DaemonSet`'s pods are.
@@ -269,10 +282,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, created_ms: Option<i64>, template: usize, deleting: bool) {
+    fn add(&mut self, created_ms: Option<i64>, template: usize, to_come: Option<TemplateDraft>, deleting: bool) {
         self.live += u32::from(!deleting);
         if self.newest.is_none_or(|(newest, _)| created_ms >= newest) {
             self.newest = Some((created_ms, template));
+            self.to_come = to_come;
         }
     }
 }
@@ -288,7 +302,7 @@ fn workloads(
     let ids: BTreeSet<WorkloadId> = whole.chain(tallies.keys()).chain(parts.keys()).cloned().collect();
     let mut workloads = Vec::with_capacity(ids.len());
     for id in ids {
-        let tally = tallies.remove(&id).unwrap_or_default();
+        let mut tally = tallies.remove(&id).unwrap_or_default();
         let draft = inventory.workloads.get(&id);
         let parts = parts.get(&id).map_or(&[][..], Vec::as_slice);
         // Jobs that are done stay in a cluster for days and want nothing.
@@ -307,7 +321,7 @@ fn workloads(
                 "is not in the input; what is known of it comes from its pods and parts",
             );
         }
-        let template = template_of(inventory, &id, draft, parts, &tally, templates, warnings);
+        let template = template_of(inventory, &id, draft, parts, &mut tally, templates, warnings);
         let stated = draft.into_iter().chain(parts.iter().copied()).find_map(|d| d.selector.clone());
         workloads.push(Workload {
             replicas,
@@ -335,36 +349,69 @@ fn parts(inventory: &Inventory) -> BTreeMap<WorkloadId, Vec<&WorkloadDraft>> {
     parts
 }
 
+/// What pods to come have of a pod: not the claims that were made for it alone, but others like them. `None` where they
+/// have all of it.
+fn to_come(draft: &TemplateDraft, workload: &WorkloadId) -> Option<TemplateDraft> {
+    let has_own = !draft.made.is_empty() || draft.claims.iter().any(|claim| claim.own);
+    (has_own || workload.kind == "StatefulSet").then(|| {
+        let mut draft = draft.clone();
+        draft.claims.retain(|claim| !claim.own);
+        draft
+    })
+}
+
 /// A workload's template: as its newest pod has it, because admission may have added to it; without pods, as it or
-/// its parts state it.
+/// its parts state it. Its replicas have volumes of their own: those to come have others made.
 fn template_of(
     inventory: &Inventory,
     id: &WorkloadId,
     draft: Option<&WorkloadDraft>,
     parts: &[&WorkloadDraft],
-    tally: &Tally,
+    tally: &mut Tally,
     templates: &mut Templates,
     warnings: &mut Warnings,
 ) -> Option<usize> {
-    if let Some((_, newest)) = tally.newest {
-        // Each replica of a StatefulSet has its own volumes; those to come have none that bind them.
-        return match templates.list.get(newest) {
-            Some(template)
-                if id.kind == "StatefulSet"
-                    && !(template.rules.volume_affinity.is_empty() && template.rules.volume_places.is_empty()) =>
-            {
-                let mut template = template.clone();
-                template.rules.volume_affinity.clear();
-                template.rules.volume_places.clear();
-                Some(templates.intern(template))
-            }
-            _ => Some(newest),
-        };
+    let stated = draft.into_iter().chain(parts.iter().copied()).find_map(|d| d.template.clone());
+    let label = format!("{} {id}", id.kind);
+    let Some((_, newest)) = tally.newest else {
+        let mut template = complete(inventory, stated?, id, &label, warnings);
+        name_kept(inventory, &mut template, draft);
+        add_default_tolerations(&mut template.rules);
+        return Some(templates.intern(template));
+    };
+    let of_set = id.kind == "StatefulSet";
+    match (tally.to_come.take(), stated, templates.list.get(newest)) {
+        (Some(mut to_come), stated, _) if !of_set || stated.is_some() => {
+            to_come.made = stated.filter(|_| of_set).map_or(to_come.made, |stated| stated.made);
+            let mut template = complete(inventory, to_come, id, &label, warnings);
+            name_kept(inventory, &mut template, draft);
+            Some(templates.intern(template))
+        }
+        // Nothing tells what claims its replicas have made for them, but that they are not bound to these places.
+        (Some(_), _, Some(template)) => {
+            let mut template = template.clone();
+            template.rules.volume_affinity.clear();
+            template.rules.volume_places.clear();
+            Some(templates.intern(template))
+        }
+        _ => Some(newest),
     }
-    let stated = draft.into_iter().chain(parts.iter().copied()).find_map(|d| d.template.clone())?;
-    let mut template = complete(inventory, stated, id, &format!("{} {id}", id.kind), warnings);
-    add_default_tolerations(&mut template.rules);
-    Some(templates.intern(template))
+}
+
+/// Names the volumes that replicas of a `StatefulSet` left behind and would find again: which replica comes to which
+/// place is not planned.
+fn name_kept(inventory: &Inventory, template: &mut PodTemplate, draft: Option<&WorkloadDraft>) {
+    let Some(draft) = draft.filter(|draft| draft.id.kind == "StatefulSet") else { return };
+    let made = draft.template.as_ref().map_or(&[][..], |template| template.made.as_slice());
+    let ordinals = draft.first_ordinal..draft.first_ordinal.saturating_add(draft.replicas.unwrap_or(0));
+    let is_to_come = |pod: &str| {
+        let name = Name { namespace: draft.id.namespace.clone(), name: pod.to_owned() };
+        draft.id.pod_ordinal(pod).is_some_and(|ordinal| ordinals.contains(&ordinal))
+            && !inventory.pods_there.contains(&name)
+    };
+    inventory.volumes.name_kept(&mut template.rules, &draft.id.namespace, made, &is_to_come);
+    template.rules.unread.sort();
+    template.rules.unread.dedup();
 }
 
 /// A selector as stated, else by the labels of the template. Without either it selects nothing.

@@ -31,6 +31,8 @@ pub(super) struct Inventory {
     pub default_priority_class: Option<String>,
     pub namespaces: BTreeMap<String, Labels>,
     pub volumes: Volumes,
+    /// Pods that hold or want resources; known once all objects are.
+    pub pods_there: BTreeSet<Name>,
     /// Labels of single pods that rules select by; known once all objects are.
     pub labels_looked_at: BTreeSet<String>,
     pub ignored_kinds: BTreeMap<String, usize>,

@@ -14,7 +14,7 @@ use super::object::{FieldError, Name, Owner};
 use super::requests::pod_resources;
 use super::rules::scheduling_rules;
 use super::times::millis;
-use super::volumes::ClaimUse;
+use super::volumes::{ClaimTemplate, ClaimUse, claim_template};
 
 /// Label that a Deployment puts on the pods of one revision.
 pub(super) const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
@@ -39,6 +39,8 @@ pub(super) struct TemplateDraft {
     pub template: PodTemplate,
     /// Claims that its volumes use.
     pub claims: Vec<ClaimUse>,
+    /// Claims that are made with each pod to come.
+    pub made: Vec<ClaimTemplate>,
     /// Whether the spec states the priority itself, as specs do that passed the API server's admission.
     pub states_priority: bool,
 }
@@ -69,8 +71,14 @@ pub(super) fn template(
         };
         given.or_else(ephemeral)
     });
+    let made = spec.volumes.iter().flatten().filter_map(|volume| {
+        let template = volume.ephemeral.as_ref()?.volume_claim_template.as_ref()?;
+        let metadata = template.metadata.clone().unwrap_or_default();
+        Some(claim_template(volume.name.clone(), metadata, Some(template.spec.clone())))
+    });
     Ok(TemplateDraft {
         claims: claims.collect(),
+        made: made.collect::<Result<_, _>>()?,
         states_priority: spec.priority.is_some(),
         template: PodTemplate {
             namespace: namespace.to_owned(),
@@ -80,6 +88,7 @@ pub(super) fn template(
             rules,
             priority: spec.priority.unwrap_or(0),
             priority_class: spec.priority_class_name.clone().unwrap_or_default(),
+            never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             terminating: spec.active_deadline_seconds.is_some_and(|seconds| seconds >= 0),
             best_effort: is_best_effort(spec),
             gang: group_of(spec, &labels),

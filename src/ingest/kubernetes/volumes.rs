@@ -1,5 +1,7 @@
 //! Claims, volumes, storage classes and what the drivers of a node can hold: where a pod's volumes let it run.
 
+mod made;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1 as core;
@@ -15,6 +17,8 @@ use crate::domain::volumes::{ClaimToBind, SharedVolume, VolumeToBind, volume_lim
 use super::object::{FieldError, Name};
 use super::rules::{label_selector, node_terms};
 
+pub(super) use made::{ClaimTemplate, claim_template};
+
 /// A class whose volumes an owner makes by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
@@ -26,6 +30,9 @@ const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
 /// Annotation of a node's drivers with the in-tree plugins whose volumes they serve.
 const MIGRATED_PLUGINS: &str = "storage.alpha.kubernetes.io/migrated-plugins";
+
+/// Annotation of the class of claims that name none.
+const IS_DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// What is named as unmodelled: limits that the input does not tell, or of volumes whose driver is not named in them.
 const VOLUME_LIMIT: &str = "limit on the volumes of a node";
@@ -91,7 +98,16 @@ pub(super) struct StorageClassDraft {
     pub topologies: Vec<NodeSelectorTerm>,
     /// Volumes are made once the pod has a node.
     pub waits_for_pod: bool,
+    /// The class of claims that name none.
+    is_default: bool,
     provisioner: String,
+}
+
+impl StorageClassDraft {
+    /// Whether it makes volumes; else an owner does by hand.
+    fn makes(&self) -> bool {
+        !self.provisioner.is_empty() && self.provisioner != NO_PROVISIONER
+    }
 }
 
 /// What the drivers of a node can hold.
@@ -187,6 +203,7 @@ pub(super) fn volume(volume: core::PersistentVolume) -> Result<VolumeDraft, Fiel
 
 /// Reads a storage class.
 pub(super) fn storage_class(class: storage::StorageClass) -> StorageClassDraft {
+    let annotations = class.metadata.annotations.unwrap_or_default();
     let topologies = class
         .allowed_topologies
         .into_iter()
@@ -204,6 +221,7 @@ pub(super) fn storage_class(class: storage::StorageClass) -> StorageClassDraft {
         .collect();
     StorageClassDraft {
         topologies,
+        is_default: annotations.get(IS_DEFAULT).is_some_and(|is| is == "true"),
         waits_for_pod: class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"),
         provisioner: class.provisioner,
     }
@@ -338,7 +356,7 @@ impl Volumes {
         let Some(class) = self.classes.get(class) else {
             return Err("claims a volume of a StorageClass that is not in the input; it is taken to be made anywhere");
         };
-        let makes = !class.provisioner.is_empty() && class.provisioner != NO_PROVISIONER;
+        let makes = class.makes();
         let made = makes.then(|| class.topologies.clone());
         if !class.waits_for_pod {
             rules.volumes.unbound = true;

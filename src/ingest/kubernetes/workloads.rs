@@ -9,6 +9,7 @@ use crate::domain::snapshot::WorkloadId;
 use super::object::{FieldError, Name, Owner};
 use super::pods::{self, TemplateDraft};
 use super::rules::label_selector;
+use super::volumes::claim_template;
 
 /// More replicas than this are a slip of the keyboard: no cluster runs so many pods, and each is planned for.
 const MAX_REPLICAS: i32 = 1_000_000;
@@ -24,6 +25,8 @@ pub(super) struct WorkloadDraft {
     pub labels: Labels,
     pub selector: Option<LabelSelector>,
     pub template: Option<TemplateDraft>,
+    /// Of a `StatefulSet`, the number of its first pod.
+    pub first_ordinal: u32,
     /// A Job that is done.
     pub finished: bool,
 }
@@ -57,8 +60,17 @@ pub(super) fn stateful_set(
     warnings: &mut Vec<String>,
 ) -> Result<WorkloadDraft, FieldError> {
     let spec = object.spec.ok_or_else(missing_spec)?;
-    let draft = draft("StatefulSet", name, object.metadata, Some(&spec.selector), Some(spec.template), warnings)?;
-    Ok(WorkloadDraft { replicas: Some(count(spec.replicas.unwrap_or(1), "spec.replicas")?), ..draft })
+    let mut draft = draft("StatefulSet", name, object.metadata, Some(&spec.selector), Some(spec.template), warnings)?;
+    for (i, claim) in spec.volume_claim_templates.into_iter().flatten().enumerate() {
+        let name = claim.metadata.name.clone().unwrap_or_default();
+        let at = |e: FieldError| FieldError { field: format!("spec.volumeClaimTemplates[{i}].{}", e.field), ..e };
+        let made = claim_template(name, claim.metadata, claim.spec).map_err(at)?;
+        draft.template.iter_mut().for_each(|template| template.made.push(made.clone()));
+    }
+    let first = spec.ordinals.and_then(|ordinals| ordinals.start).unwrap_or(0);
+    let first_ordinal = count(first, "spec.ordinals.start")?;
+    let replicas = Some(count(spec.replicas.unwrap_or(1), "spec.replicas")?);
+    Ok(WorkloadDraft { replicas, first_ordinal, ..draft })
 }
 
 /// Reads a `ReplicaSet`.
@@ -153,6 +165,7 @@ fn draft(
         labels: metadata.labels.unwrap_or_default(),
         selector: selector.map(|s| label_selector(s, "spec.selector")).transpose()?,
         template,
+        first_ordinal: 0,
         finished: false,
     })
 }
