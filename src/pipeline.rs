@@ -76,11 +76,12 @@ pub fn plan(
     observer.begin(Stage::Solving, None);
     let note = &mut |progress: optimize::Progress| observer.note(&progress.to_string());
     let usage = sizing::usage(&snapshot, &catalog, series.as_ref(), &forecasts, &policy, &menus);
+    let now = &horizon::stop_for_now(&policy, &forecasts, stop, clock);
     let (plan, packing) = match usage {
-        None => (optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, note)?, None),
+        None => (optimize::plan(&snapshot, &catalog, &policy, &menus, now, clock, note)?, None),
         Some(usage) => {
             let packed = horizon::packed(&snapshot, &catalog, &menus, &usage);
-            let plan = optimize::plan(&packed.snapshot, &packed.catalog, &policy, &packed.menus, stop, clock, note)?;
+            let plan = optimize::plan(&packed.snapshot, &packed.catalog, &policy, &packed.menus, now, clock, note)?;
             let plan = horizon::unpacked(plan);
             let packing = horizon::contention(&snapshot, &plan, &usage, policy.planning.max_contention);
             (plan, Some(packing))
