@@ -28,13 +28,13 @@ pub(super) fn first_fit(occupancy: &mut Occupancy<'_>) {
 
 /// Nodes only fill up, so the next pod of a kind need not look at those before its like; spread alone, which lets a
 /// domain in again once the others have caught up, makes it look again.
-fn first_node(occupancy: &Occupancy<'_>, wish: &Wish, cursor: usize) -> Option<usize> {
+pub(super) fn first_node(occupancy: &Occupancy<'_>, wish: &Wish, cursor: usize) -> Option<usize> {
     let admits = |node: &usize| occupancy.nodes[*node].open && occupancy.admits(wish, *node);
     let again = if wish.is_spread() { 0..cursor } else { 0..0 };
     (cursor..occupancy.nodes.len()).find(admits).or_else(|| again.into_iter().find(admits))
 }
 
-fn first_offer(occupancy: &mut Occupancy<'_>, pod: usize) -> Option<usize> {
+pub(super) fn first_offer(occupancy: &mut Occupancy<'_>, pod: usize) -> Option<usize> {
     let instance = occupancy.instance;
     (instance.standing..instance.sites.len()).find_map(|site| {
         if !quota_left(occupancy, site) {
