@@ -7,30 +7,17 @@
 
 #[path = "scale/cluster.rs"]
 mod cluster;
+#[path = "scale/measure.rs"]
+mod measure;
 
 use std::time::{Duration, Instant};
 
-use plimsoll::domain::clock::{Clock, StopRule};
+use plimsoll::domain::clock::StopRule;
 use plimsoll::optimize;
 use plimsoll::policy::default_policy;
 
 use cluster::cluster;
-
-struct Begun(Instant);
-
-impl Clock for Begun {
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
-/// Most memory the process has had, in GiB, where the system tells.
-fn peak_gib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-    kib.unwrap_or(f64::NAN) / f64::from(1 << 20)
-}
+use measure::{Begun, peak_gib};
 
 fn main() {
     let numbers: Vec<f64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();

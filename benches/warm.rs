@@ -11,11 +11,13 @@
 
 #[path = "scale/cluster.rs"]
 mod cluster;
+#[path = "scale/measure.rs"]
+mod measure;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use plimsoll::domain::clock::{Clock, StopRule};
+use plimsoll::domain::clock::StopRule;
 use plimsoll::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
 use plimsoll::domain::plan::Certificate;
 use plimsoll::domain::resources::{CPU, MEMORY};
@@ -27,22 +29,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use cluster::{cluster, pick};
-
-struct Begun(Instant);
-
-impl Clock for Begun {
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
-/// Most memory the process has had, in GiB, where the system tells.
-fn peak_gib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-    kib.unwrap_or(f64::NAN) / f64::from(1 << 20)
-}
+use measure::{Begun, peak_gib};
 
 const KINDS: [&str; 6] = ["replicas", "requests", "menu", "pods came", "pods gone", "unready"];
 
@@ -68,22 +55,8 @@ fn change(rng: &mut Pcg64Mcg, session: &Session, kind: usize) -> Change {
         3 => {
             // What a controller makes where replicas are wanted that have no pod yet; they wait.
             let template = workload.template.unwrap_or(0);
-            let new = |number: usize| Pod {
-                namespace: workload.id.namespace.clone(),
-                name: format!("{}-came-{number:05}-{}", workload.id.name, snapshot.pods.len()),
-                uid: String::new(),
-                workload: workload.id.clone(),
-                template,
-                node: None,
-                ready: false,
-                deleting: false,
-                do_not_evict: false,
-                deletion_cost: 0,
-                created_ms: None,
-                scheduled_ms: None,
-                ready_ms: None,
-                scheduler_message: None,
-            };
+            let name = |number: usize| format!("{}-came-{number:05}-{}", workload.id.name, snapshot.pods.len());
+            let new = |number: usize| Pod::plain(workload.id.clone(), &name(number), template, None);
             change.came = (0..rng.random_range(1..20)).map(new).collect();
             change.replicas = Some((own().count() + change.came.len()) as u32);
         }

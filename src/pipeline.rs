@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use crate::domain::earlier::Kept;
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
 use crate::domain::{
-    Axis, Catalog, Clock, Forecast, Outlook, Policy, Run, Samples, Series, Signal, Snapshot, StopRule,
+    Axis, Catalog, Clock, EarlierPlan, Forecast, Outlook, Policy, Run, Samples, Series, Signal, Snapshot, StopRule,
 };
 use crate::forecast::{Calendar, ForecastSettings};
 use crate::{decide, forecast, horizon, ingest, optimize, series, sizing};
@@ -23,6 +24,8 @@ pub struct Inputs {
     pub policy: Policy,
     /// Measurements, if any.
     pub samples: Option<Samples>,
+    /// The plan to begin from, if any.
+    pub earlier: Option<EarlierPlan>,
 }
 
 /// Why there is no plan.
@@ -54,7 +57,7 @@ pub fn plan(
     observer: &dyn Observer,
     provenance: Provenance,
 ) -> Result<Run, PlanError> {
-    let Inputs { snapshot, catalog, mut policy, samples } = inputs;
+    let Inputs { snapshot, catalog, mut policy, samples, earlier } = inputs;
     let catalog = catalog.unwrap_or_else(|| ingest::catalog::estimated(&snapshot, &policy.planning));
     let lead_time = horizon::lead_time(&catalog, &policy);
     policy.planning.lead_time_s = lead_time.seconds;
@@ -76,11 +79,14 @@ pub fn plan(
     observer.begin(Stage::Solving, None);
     let note = &mut |progress: optimize::Progress| observer.note(&progress.to_string());
     let usage = sizing::usage(&snapshot, &catalog, series.as_ref(), &forecasts, &policy, &menus);
+    let earlier = earlier.as_ref();
+    let now = &horizon::stop_for_now(&policy, &forecasts, stop, clock);
     let (plan, packing) = match usage {
-        None => (optimize::plan(&snapshot, &catalog, &policy, &menus, stop, clock, note)?, None),
+        None => (optimize::plan_from(earlier, &snapshot, &catalog, &policy, &menus, now, clock, note)?, None),
         Some(usage) => {
             let packed = horizon::packed(&snapshot, &catalog, &menus, &usage);
-            let plan = optimize::plan(&packed.snapshot, &packed.catalog, &policy, &packed.menus, stop, clock, note)?;
+            let (cluster, offers, choices) = (&packed.snapshot, &packed.catalog, &packed.menus);
+            let plan = optimize::plan_from(earlier, cluster, offers, &policy, choices, now, clock, note)?;
             let plan = horizon::unpacked(plan);
             let packing = horizon::contention(&snapshot, &plan, &usage, policy.planning.max_contention);
             (plan, Some(packing))
@@ -98,7 +104,21 @@ pub fn plan(
     };
     let schedule = horizon::schedule(given, stop, clock)?;
     let outlook = Outlook { packing, scenarios, lead_time, schedule };
-    Ok(Run { snapshot, catalog, policy, series, forecasts, orchestration, menus, plan, steps, outlook, provenance })
+    let kept = earlier.map(|earlier| Kept::of(earlier, &plan));
+    Ok(Run {
+        snapshot,
+        catalog,
+        policy,
+        series,
+        forecasts,
+        orchestration,
+        menus,
+        plan,
+        kept,
+        steps,
+        outlook,
+        provenance,
+    })
 }
 
 /// Forecasts the signals that sizing uses, over the policy's horizon and lead time.

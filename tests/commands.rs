@@ -265,11 +265,11 @@ fn wide_long_compressed_and_parquet_tables_give_one_forecast() {
     assert_eq!(go("long.csv"), go("long.parquet"));
 }
 
-/// The sample cluster's plan under a ready-made policy, as a file in the folder.
-fn planned(folder: &tempfile::TempDir, policy: &str) -> String {
-    let file = format!("{policy}.json");
+/// What planning the sample cluster under a ready-made policy prints.
+fn sample_planned(folder: &tempfile::TempDir, policy: &str, more: &[&str]) -> Vec<u8> {
     let output = plimsoll(folder)
-        .args(["plan", "--policy", policy, "--now", "2026-11-01T00:00:00Z", "--json", &file])
+        .args(["plan", "--policy", policy, "--now", "2026-11-01T00:00:00Z"])
+        .args(more)
         .arg("--cluster")
         .arg(project("data/cluster.json"))
         .arg("--catalog")
@@ -277,6 +277,13 @@ fn planned(folder: &tempfile::TempDir, policy: &str) -> String {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The sample cluster's plan under a ready-made policy, as a file in the folder.
+fn planned(folder: &tempfile::TempDir, policy: &str) -> String {
+    let file = format!("{policy}.json");
+    sample_planned(folder, policy, &["--json", &file]);
     file
 }
 
@@ -315,6 +322,75 @@ fn a_comparison_with_what_is_no_plan_names_the_file() {
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.starts_with("error: other.json"), "{message}");
+}
+
+/// The sample cluster's plan under the policy `web`, begun from an earlier plan.
+fn planned_from(folder: &tempfile::TempDir, earlier: &str, gap: &str) -> serde_json::Value {
+    let printed = sample_planned(folder, "web", &["--from", earlier, "--gap", gap, "-o", "json"]);
+    serde_json::from_slice(&printed).unwrap()
+}
+
+fn all_kept(plan: &serde_json::Value) -> [bool; 2] {
+    ["workloads", "placements"].map(|part| {
+        let part = &plan["kept"][part];
+        assert!(part["of"].as_u64() > Some(0), "{part}");
+        part["kept"] == part["of"]
+    })
+}
+
+#[test]
+fn a_plan_begun_from_an_earlier_one_is_that_one_where_it_is_good_enough_and_else_no_dearer() {
+    let folder = folder();
+    let (web, cost_first) = (planned(&folder, "web"), planned(&folder, "cost-first"));
+    let text = fs::read_to_string(folder.path().join(&web)).unwrap();
+    let first: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(first.get("kept"), None);
+    let zipped = Command::new("gzip").arg("-k").arg(folder.path().join(&web)).status().unwrap();
+    assert!(zipped.success());
+    for earlier in [&web, &format!("{web}.gz")] {
+        let again = planned_from(&folder, earlier, "0.99");
+        for list in ["workloads", "nodes", "placements", "removals", "unplaced"] {
+            assert_eq!(first[list], again[list], "{list}");
+        }
+        assert_eq!(all_kept(&again), [true; 2]);
+    }
+    let cost = |plan: &serde_json::Value| plan["certificate"]["costPerHour"].as_f64().unwrap();
+    let better = planned_from(&folder, &web, "0");
+    assert!(cost(&better) <= cost(&first) + 1e-6, "{} from {}", cost(&better), cost(&first));
+    // Whatever another policy chose, the plan is one of this policy.
+    assert_eq!(planned_from(&folder, &cost_first, "0.005")["certificate"]["feasible"], true);
+}
+
+#[test]
+fn of_a_plan_of_another_cluster_nothing_is_kept_and_the_plan_says_so() {
+    let folder = folder();
+    let web = fs::read_to_string(folder.path().join(planned(&folder, "web"))).unwrap();
+    let other =
+        web.replace("\"namespace\": \"", "\"namespace\": \"other-").replace("\"name\": \"node-", "\"name\": \"other-");
+    fs::write(folder.path().join("other.json"), other).unwrap();
+    let plan = planned_from(&folder, "other.json", "0.005");
+    assert_eq!(plan["certificate"]["feasible"], true);
+    for part in ["workloads", "placements"] {
+        assert_eq!(plan["kept"][part]["kept"], 0, "{part}");
+        assert!(plan["kept"][part]["of"].as_u64() > Some(0), "{part}");
+    }
+    let table = String::from_utf8(sample_planned(&folder, "web", &["--from", "other.json"])).unwrap();
+    assert!(table.contains("Kept of the earlier plan: 0 of "), "{table}");
+}
+
+#[test]
+fn what_is_no_plan_is_refused_to_begin_from() {
+    let folder = folder();
+    fs::write(folder.path().join("other.json"), "{}").unwrap();
+    assert_cmd_snapshot!(plimsoll(&folder).args(["plan", "--from", "other.json", "--cluster"]).arg(project("data/cluster.json")), @r"
+    success: false
+    exit_code: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: other.json: has no kind, expected CapacityPlan
+      hint: give the file that `plimsoll plan … -o json` wrote
+    ");
 }
 
 /// Files in a folder, sorted, with their contents.

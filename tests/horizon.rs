@@ -10,7 +10,7 @@ use plimsoll::domain::menu::Basis;
 use plimsoll::domain::outlook::{LeadTime, Loss, Packing, Scenario};
 use plimsoll::domain::policy::{Policy, Target};
 use plimsoll::domain::resources::{CPU, MEMORY, PODS};
-use plimsoll::domain::rules::{LabelSelector, ZONE_LABEL};
+use plimsoll::domain::rules::ZONE_LABEL;
 use plimsoll::domain::snapshot::{Amount, Node, Pod, PodTemplate, Workload};
 use plimsoll::domain::usage::{Bucket, WorkloadUsage};
 use plimsoll::domain::{Plan, Resources, Signal, Snapshot, StopRule, Usage, WorkloadId};
@@ -38,33 +38,9 @@ fn cluster(nodes: Vec<Node>, workloads: &[(&str, i64, &[&str])]) -> Snapshot {
     for (number, (name, millis, on)) in workloads.iter().enumerate() {
         let requests = Resources::of([(CPU, *millis), (MEMORY, GIB)]);
         snapshot.templates.push(PodTemplate { namespace: "shop".into(), requests, ..PodTemplate::default() });
-        snapshot.workloads.push(Workload {
-            id: id(name),
-            replicas: on.len() as u32,
-            labels: BTreeMap::new(),
-            selector: LabelSelector::default(),
-            template: Some(number),
-            scalable: true,
-            daemon: false,
-            batch: false,
-        });
+        snapshot.workloads.push(Workload::plain(id(name), number, on.len() as u32));
         for (pod, node) in on.iter().enumerate() {
-            snapshot.pods.push(Pod {
-                namespace: "shop".into(),
-                name: format!("{name}-{pod}"),
-                uid: String::new(),
-                workload: id(name),
-                template: number,
-                node: Some((*node).to_owned()),
-                ready: true,
-                deleting: false,
-                do_not_evict: false,
-                deletion_cost: 0,
-                created_ms: None,
-                scheduled_ms: None,
-                ready_ms: None,
-                scheduler_message: None,
-            });
+            snapshot.pods.push(Pod::plain(id(name), &format!("{name}-{pod}"), number, Some(node)));
         }
     }
     snapshot

@@ -393,14 +393,3 @@ fn the_page_of_forecasts_opens_in_a_browser_wide_and_narrow() {
         assert!(seen.broken_links.is_empty() && seen.outside_links.is_empty() && seen.charts >= 20, "{seen:#?}");
     }
 }
-
-/// Writes the pages into the directory that `PLIMSOLL_PAGES` names.
-#[test]
-#[ignore = "writes pages to look at"]
-fn pages_to_look_at() {
-    let directory =
-        std::path::PathBuf::from(std::env::var("PLIMSOLL_PAGES").expect("PLIMSOLL_PAGES names a directory"));
-    for (name, run) in all_runs() {
-        std::fs::write(directory.join(format!("{name}.html")), page(&run)).expect("the directory can be written");
-    }
-}

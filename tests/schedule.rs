@@ -1,16 +1,16 @@
 //! Capacity over the horizon: replicas and nodes follow the demand, no faster than allowed, and the bound is one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ndarray::Array2;
 use plimsoll::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
-use plimsoll::domain::clock::Stopped;
+use plimsoll::domain::clock::{Clock, Stopped};
 use plimsoll::domain::forecast::Trust;
 use plimsoll::domain::outlook::Schedule;
 use plimsoll::domain::policy::{Objective, Policy, ScalingPolicy, Target};
 use plimsoll::domain::resources::{CPU, MEMORY, PODS};
-use plimsoll::domain::rules::LabelSelector;
 use plimsoll::domain::snapshot::{Amount, Node, Pod, PodTemplate, Workload};
 use plimsoll::domain::{Forecast, Menu, Plan, Resources, Signal, Snapshot, StopRule, Subject, WorkloadId};
 use plimsoll::policy::default_policy;
@@ -40,36 +40,12 @@ fn snapshot(replicas: u32) -> Snapshot {
         node.labels.insert("node.kubernetes.io/instance-type".into(), "four".into());
         node
     });
-    let pod = |i: u32| Pod {
-        namespace: "shop".into(),
-        name: format!("web-{i}"),
-        uid: String::new(),
-        workload: id(),
-        template: 0,
-        node: Some(format!("node-{}", i / NODE_CORES)),
-        ready: true,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
-        created_ms: None,
-        scheduled_ms: None,
-        ready_ms: None,
-        scheduler_message: None,
-    };
+    let pod = |i: u32| Pod::plain(id(), &format!("web-{i}"), 0, Some(&format!("node-{}", i / NODE_CORES)));
     Snapshot {
         nodes: nodes.collect(),
         templates: vec![PodTemplate { namespace: "shop".into(), requests, ..PodTemplate::default() }],
         pods: (0..replicas).map(pod).collect(),
-        workloads: vec![Workload {
-            id: id(),
-            replicas,
-            labels: BTreeMap::new(),
-            selector: LabelSelector::default(),
-            template: Some(0),
-            scalable: true,
-            daemon: false,
-            batch: false,
-        }],
+        workloads: vec![Workload::plain(id(), 0, replicas)],
         ..Snapshot::default()
     }
 }
@@ -131,18 +107,25 @@ fn stop() -> StopRule {
 
 /// A plan that changes nothing, and the schedule from there.
 fn schedule(replicas: u32, cores: &[f64], policy: &Policy) -> Schedule {
+    scheduled((replicas, cores, policy), &stop(), &Stopped).expect("several instants")
+}
+
+fn scheduled(
+    (replicas, cores, policy): (u32, &[f64], &Policy),
+    stop: &StopRule,
+    clock: &dyn Clock,
+) -> Option<Schedule> {
     let snapshot = snapshot(replicas);
     let plan = nothing(&snapshot, policy);
-    let forecasts = [forecast(cores)];
     let given = horizon::Given {
         snapshot: &snapshot,
         catalog: &catalog(),
         policy,
         series: None,
-        forecasts: &forecasts,
+        forecasts: &[forecast(cores)],
         plan: &plan,
     };
-    horizon::schedule(given, &stop(), &Stopped).unwrap().expect("several instants")
+    horizon::schedule(given, stop, clock).unwrap()
 }
 
 fn nothing(snapshot: &Snapshot, policy: &Policy) -> Plan {
@@ -191,21 +174,44 @@ fn replicas_fall_no_faster_than_behavior_lets_them() {
     assert!(found.instants.iter().all(|instant| instant.feasible));
 }
 
+/// A clock on which every look takes a while, so that time goes by with the work and not with the machine.
+struct Looks {
+    each: Duration,
+    looks: AtomicU32,
+}
+
+impl Clock for Looks {
+    fn elapsed(&self) -> Duration {
+        self.each * self.looks.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_schedule_begun_late_is_held_to_the_limit_of_the_whole_and_its_plans_are_sound() {
+    let (cores, policy) = ([15.9, 1.9, 1.9, 1.9, 9.9, 15.9], policy(6, 0.001));
+    let looks = |already: u32, limit: u32| {
+        let clock = Looks { each: Duration::from_secs(1), looks: AtomicU32::new(already) };
+        let stop = StopRule { time_limit: Duration::from_secs(limit.into()), ..stop() };
+        let found = scheduled((16, &cores, &policy), &stop, &clock).expect("several instants");
+        assert!(found.instants.iter().all(|instant| instant.feasible && instant.unplaced == 0));
+        assert!(found.bound <= found.cost + 1e-9);
+        clock.looks.into_inner() - already
+    };
+    let without_limit = looks(0, u32::MAX);
+    // A tenth of the time that the whole takes is left.
+    let late = looks(10 * without_limit, 10 * without_limit + without_limit / 10);
+    assert!(late < without_limit / 2, "{late} looks, {without_limit} without a limit");
+    let clock = Looks { each: Duration::from_secs(1), looks: AtomicU32::new(20) };
+    let limit = |forecasts: &[Forecast]| {
+        horizon::stop_for_now(&policy, forecasts, &StopRule { time_limit: Duration::from_secs(100), ..stop() }, &clock)
+    };
+    assert_eq!(limit(&[forecast(&cores)]).time_limit, Duration::from_secs(60));
+    assert_eq!(limit(&[]).time_limit, Duration::from_secs(100));
+}
+
 #[test]
 fn one_instant_is_no_schedule() {
-    let (snapshot, policy) = (snapshot(4), policy(1, 0.1));
-    let plan = nothing(&snapshot, &policy);
-    let forecasts = [forecast(&[1.0, 2.0])];
-    let catalog = catalog();
-    let given = horizon::Given {
-        snapshot: &snapshot,
-        catalog: &catalog,
-        policy: &policy,
-        series: None,
-        forecasts: &forecasts,
-        plan: &plan,
-    };
-    assert_eq!(horizon::schedule(given, &stop(), &Stopped).unwrap(), None);
+    assert_eq!(scheduled((4, &[1.0, 2.0], &policy(1, 0.1)), &stop(), &Stopped), None);
 }
 
 /// The cheapest way through the instants with pods that move for nothing and no limit on how fast replicas fall: at most

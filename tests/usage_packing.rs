@@ -12,7 +12,6 @@ use plimsoll::domain::outlook::Packing;
 use plimsoll::domain::plan::NodeState;
 use plimsoll::domain::policy::{Objective, PackBy, Planning, Target};
 use plimsoll::domain::resources::{CPU, MEMORY, PODS};
-use plimsoll::domain::rules::LabelSelector;
 use plimsoll::domain::snapshot::{Amount, Pod, PodTemplate, Workload};
 use plimsoll::domain::{
     CapacityType, Catalog, Forecast, Plan, Policy, PriceSource, Resources, Signal, Snapshot, StopRule, Subject,
@@ -107,34 +106,8 @@ fn case(shapes: &[Shape]) -> Case {
         let requests = Resources::of([(CPU, (500.0 * shape.high_cores) as i64), (MEMORY, 64 * MIB)]);
         let labels = BTreeMap::from([("app".to_owned(), name.clone())]);
         snapshot.templates.push(PodTemplate { namespace: "shop".into(), labels, requests, ..PodTemplate::default() });
-        snapshot.workloads.push(Workload {
-            id: id.clone(),
-            replicas: 2,
-            labels: BTreeMap::new(),
-            selector: LabelSelector::default(),
-            template: Some(number),
-            scalable: true,
-            daemon: false,
-            batch: false,
-        });
-        for pod in 0..2 {
-            snapshot.pods.push(Pod {
-                namespace: "shop".into(),
-                name: format!("{name}-{pod}"),
-                uid: String::new(),
-                workload: id.clone(),
-                template: number,
-                node: None,
-                ready: false,
-                deleting: false,
-                do_not_evict: false,
-                deletion_cost: 0,
-                created_ms: None,
-                scheduled_ms: None,
-                ready_ms: None,
-                scheduler_message: None,
-            });
-        }
+        snapshot.workloads.push(Workload::plain(id.clone(), number, 2));
+        snapshot.pods.extend((0..2).map(|pod| Pod::plain(id.clone(), &format!("{name}-{pod}"), number, None)));
         forecasts.push(forecast(&id, *shape));
         named.insert(id, *shape);
     }

@@ -145,33 +145,10 @@ fn add(
             // Who comes after it in the other zones would not have been placed either.
             continue;
         }
-        snapshot.pods.push(Pod {
-            namespace: "bench".to_owned(),
-            name: format!("app-{index}-{number:05}"),
-            uid: String::new(),
-            workload: id.clone(),
-            template: index,
-            node: node.map(|n| snapshot.nodes[n].name.clone()),
-            ready: node.is_some(),
-            deleting: false,
-            do_not_evict: false,
-            deletion_cost: 0,
-            created_ms: None,
-            scheduled_ms: None,
-            ready_ms: None,
-            scheduler_message: None,
-        });
+        let node = node.map(|n| snapshot.nodes[n].name.as_str());
+        snapshot.pods.push(Pod::plain(id.clone(), &format!("app-{index}-{number:05}"), index, node));
     }
     let selector = LabelSelector { match_labels: template.labels.clone(), match_expressions: Vec::new() };
     snapshot.templates.push(template);
-    snapshot.workloads.push(Workload {
-        id,
-        replicas: count as u32,
-        labels: BTreeMap::new(),
-        selector,
-        template: Some(index),
-        scalable: true,
-        daemon: false,
-        batch: false,
-    });
+    snapshot.workloads.push(Workload { selector, ..Workload::plain(id, index, count as u32) });
 }

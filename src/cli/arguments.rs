@@ -107,6 +107,9 @@ pub(super) struct PlanArguments {
     /// Catalog of nodes that can be bought; without one, the shapes the cluster has, at estimated prices
     #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
+    /// Earlier plan to begin from, as JSON from `plimsoll plan -o json`, plain or gzip
+    #[arg(long, value_name = "PLAN.json")]
+    pub(super) from: Option<PathBuf>,
     #[command(flatten)]
     pub(super) stop: StopArguments,
     /// What to print

@@ -6,9 +6,10 @@ use crate::domain::policy::MetricMapping;
 use crate::domain::progress::{Observer, Stage};
 use crate::domain::run::Provenance;
 use crate::domain::samples::Rows;
-use crate::domain::{Catalog, InputError, Policy, Samples, Snapshot};
+use crate::domain::{Catalog, EarlierPlan, InputError, Policy, Samples, Snapshot};
 use crate::ingest::metrics::Options;
 use crate::ingest::{self, Source};
+use crate::report::document;
 
 use super::arguments::{PrometheusArguments, SourceArguments};
 use super::exit::Failure;
@@ -79,6 +80,13 @@ pub(super) fn load_catalog(path: &Path, described: &mut Vec<String>) -> Result<C
     let source = Source::read(path)?;
     describe("catalog", &source, described);
     Ok(ingest::catalog::parse(&source)?)
+}
+
+/// What the earlier plan in this file decided, and one line on the file.
+pub(super) fn load_plan(path: &Path) -> Result<(String, EarlierPlan), Failure> {
+    let source = Source::read(path)?;
+    let description = description("plan", &source.name, source.bytes.len() as u64);
+    Ok((description, document::parse(&source)?.into()))
 }
 
 /// The measurements of these files together; `None` where there is no file.

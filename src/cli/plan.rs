@@ -11,13 +11,14 @@ use super::progress::{Bars, SinceStart, stop_rule};
 use super::{inputs, output};
 
 pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
-    let PlanArguments { sources, catalog, stop, output: format, html, json, now } = arguments;
+    let PlanArguments { sources, catalog, from, stop, output: format, html, json, now } = arguments;
     let clock = SinceStart::now();
     for path in [&html, &json].into_iter().flatten() {
         output::expect_place_for(path)?;
     }
     let bars = Bars::new();
     let now_ms = inputs::now_ms(now);
+    let from = from.as_deref().map(inputs::load_plan).transpose()?;
     let mut loaded = inputs::load(&sources, now_ms, &bars)?;
     let Some(snapshot) = loaded.snapshot else {
         return Err(InputError::whole("--cluster", "is missing: a plan needs a dump of the cluster")
@@ -28,8 +29,12 @@ pub(super) fn run(arguments: PlanArguments) -> Result<Done, Failure> {
         Some(path) => Some(inputs::load_catalog(path, &mut loaded.described)?),
         None => None,
     };
+    let earlier = from.map(|(description, plan)| {
+        loaded.described.push(description);
+        plan
+    });
     let provenance = inputs::provenance(loaded.described, now_ms);
-    let inputs = Inputs { snapshot, catalog, policy: loaded.policy, samples: loaded.samples };
+    let inputs = Inputs { snapshot, catalog, policy: loaded.policy, samples: loaded.samples, earlier };
     let run = pipeline::plan(inputs, &stop_rule(&stop), &clock, &bars, provenance)?;
     drop(bars);
 

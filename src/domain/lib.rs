@@ -11,6 +11,7 @@
 
 pub mod catalog;
 pub mod clock;
+pub mod earlier;
 pub mod forecast;
 pub mod input_error;
 pub mod menu;
@@ -36,6 +37,7 @@ pub mod volumes;
 
 pub use catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 pub use clock::{Clock, StopRule};
+pub use earlier::EarlierPlan;
 pub use forecast::Forecast;
 pub use input_error::{InputError, Location};
 pub use menu::{Menu, MenuEntry};

@@ -1,6 +1,7 @@
 //! One planning run: everything that went in and came out, for reports.
 
 use super::catalog::Catalog;
+use super::earlier::Kept;
 use super::forecast::Forecast;
 use super::menu::Menu;
 use super::orchestration::Orchestration;
@@ -31,6 +32,8 @@ pub struct Run {
     pub menus: Vec<Menu>,
     /// The decision.
     pub plan: Plan,
+    /// What it keeps of the plan it was begun from; `None` where there was none.
+    pub kept: Option<Kept>,
     /// How to get there.
     pub steps: Steps,
     /// What is said of it beyond the instant it is made for.

@@ -27,13 +27,13 @@ pub(super) fn after(snapshot: &Snapshot, catalog: &Catalog, plan: &Plan) -> Snap
         .placements
         .iter()
         .filter_map(|placement| {
-            let node = Some(placement.node.clone());
+            let node = placement.node.as_str();
             if let Some(pod) = now.get(&(placement.namespace.as_str(), placement.pod.as_str())) {
                 let template = templates.then(pod.template, plans.get(&pod.workload).copied());
-                return (!pod.deleting).then(|| Pod { node, template, ..(*pod).clone() });
+                return (!pod.deleting).then(|| Pod { node: Some(node.to_owned()), template, ..(*pod).clone() });
             }
             let (workload, template) = owners.get(&(placement.namespace.clone(), placement.workload.clone()))?;
-            Some(to_come(&placement.namespace, &placement.pod, workload, (*template)?, node))
+            Some(Pod::plain(workload.clone(), &placement.pod, (*template)?, Some(node)))
         })
         .collect();
     after.templates = templates.made;
@@ -69,25 +69,6 @@ fn bought(plan: &NodePlan, offer: &NodeOffer) -> Node {
     node.taints.clone_from(&offer.taints);
     node.capacity_type = offer.capacity_type;
     node
-}
-
-fn to_come(namespace: &str, name: &str, workload: &WorkloadId, template: usize, node: Option<String>) -> Pod {
-    Pod {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        uid: String::new(),
-        workload: workload.clone(),
-        template,
-        node,
-        ready: true,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
-        created_ms: None,
-        scheduled_ms: None,
-        ready_ms: None,
-        scheduler_message: None,
-    }
 }
 
 /// Templates as the plan leaves them: one that is resized becomes another.

@@ -12,4 +12,4 @@ pub use contention::contention;
 pub use lead_time::lead_time;
 pub use packing::{Packed, packed, unpacked};
 pub use scenarios::scenarios;
-pub use schedule::{Given, schedule};
+pub use schedule::{Given, schedule, stop_for_now};

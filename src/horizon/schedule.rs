@@ -1,6 +1,8 @@
 //! Capacity over the horizon: one plan an instant, each from the cluster that the one before leaves behind.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::domain::outlook::{Instant, NodeChange, Schedule};
 use crate::domain::plan::NodeState;
@@ -33,12 +35,26 @@ pub struct Given<'a> {
     pub plan: &'a Plan,
 }
 
+/// The stop rule of the plan for now, on the clock of the whole command: where instants are planned after it, half of the time
+/// that is left is kept for them.
+#[must_use]
+pub fn stop_for_now(policy: &Policy, forecasts: &[Forecast], stop: &StopRule, clock: &dyn Clock) -> StopRule {
+    if policy.planning.instants < 2 || forecasts.is_empty() {
+        return *stop;
+    }
+    let begun = clock.elapsed();
+    StopRule { time_limit: begun + stop.time_limit.saturating_sub(begun) / 2, ..*stop }
+}
+
 /// The schedule of `planning.instants` instants over the horizon; `None` where that is one or nothing is forecast.
 ///
 /// Replicas change as far as `behavior` reaches within an instant, disruption limits hold in each, and a node is not given
 /// back where one like it is needed again before the saving pays for both changes. Each instant is a plan by itself,
 /// which knows what the later ones need only through that rule; so the schedule need not be the best one, and its bound says
 /// how far from it it can be.
+///
+/// The stop rule is that of the whole command, on its clock: each plan has an equal share of the time that is left for those
+/// still to be made. Once nothing is left, plans are the first that can be had, and nodes are not held for later instants.
 ///
 /// # Errors
 /// As [`optimize::plan`].
@@ -56,14 +72,19 @@ pub fn schedule(given: Given<'_>, stop: &StopRule, clock: &dyn Clock) -> Result<
         buckets: buckets.into_iter().map(|(_, bucket)| bucket).collect(),
         menus,
         instant_s,
+        stop: *stop,
         // Two rounds of plans and one of bounds share what time there is.
-        stop: StopRule { time_limit: stop.time_limit / u32::try_from(3 * count).unwrap_or(u32::MAX), ..*stop },
+        plans_left: Cell::new(u32::try_from(3 * count).unwrap_or(u32::MAX)),
         clock,
     };
-    let bounds = work.bounds()?;
     let greedy = work.rounds(None)?;
-    let needs: Vec<BTreeMap<Kind, usize>> = greedy.iter().map(kinds).collect();
-    let rounds = work.rounds(Some(&needs))?;
+    let bounds = work.bounds()?;
+    let rounds = if work.time_left().is_zero() {
+        greedy
+    } else {
+        let needs: Vec<BTreeMap<Kind, usize>> = greedy.iter().map(kinds).collect();
+        work.rounds(Some(&needs))?
+    };
     let regretted = regretted(&rounds, &work.buckets, given.policy);
     let cost = rounds.iter().zip(&work.buckets).map(|(plan, bucket)| cost_per_hour(plan) * hours(bucket)).sum();
     let mut replicas = replicas(given.plan);
@@ -94,15 +115,24 @@ struct Work<'a> {
     /// By instant.
     menus: Vec<Vec<Menu>>,
     instant_s: f64,
+    /// Of the whole command.
     stop: StopRule,
+    /// Plans still to be made.
+    plans_left: Cell<u32>,
     clock: &'a dyn Clock,
 }
 
 impl Work<'_> {
+    fn time_left(&self) -> Duration {
+        self.stop.time_limit.saturating_sub(self.clock.elapsed())
+    }
+
     fn solve(&self, snapshot: &Snapshot, policy: &Policy, menus: &[Menu]) -> Result<Plan, OptimizeError> {
-        let started = self.clock.elapsed();
-        let clock = Since { clock: self.clock, started };
-        optimize::plan(snapshot, self.given.catalog, policy, menus, &self.stop, &clock, &mut |_| ())
+        let plans = self.plans_left.get().max(1);
+        self.plans_left.set(plans - 1);
+        let stop = StopRule { time_limit: self.time_left() / plans, ..self.stop };
+        let clock = Since { clock: self.clock, started: self.clock.elapsed() };
+        optimize::plan(snapshot, self.given.catalog, policy, menus, &stop, &clock, &mut |_| ())
     }
 
     /// What each instant costs at least, over its hours: the bound of its program with changes for nothing and without
@@ -184,11 +214,11 @@ impl Work<'_> {
 /// A clock that begins when a plan does.
 struct Since<'a> {
     clock: &'a dyn Clock,
-    started: std::time::Duration,
+    started: Duration,
 }
 
 impl Clock for Since<'_> {
-    fn elapsed(&self) -> std::time::Duration {
+    fn elapsed(&self) -> Duration {
         self.clock.elapsed().saturating_sub(self.started)
     }
 }

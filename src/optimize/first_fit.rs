@@ -57,6 +57,11 @@ fn price_of_new(occupancy: &Occupancy<'_>, node: usize) -> f64 {
     instance.sites[occupancy.nodes[node].site].price_per_hour + instance.node_change_price()
 }
 
+/// The first node by number that takes a pod.
+pub(super) fn first_node(occupancy: &Occupancy<'_>, wish: &Wish) -> Option<usize> {
+    (0..occupancy.nodes.len()).find(|node| occupancy.nodes[*node].open && occupancy.admits(wish, *node))
+}
+
 /// Nodes only fill up, so the next pod of a kind need not look at those before its like; spread alone, which lets a
 /// domain in again once the others have caught up, makes it look again.
 fn first_place(occupancy: &Occupancy<'_>, nodes: &[usize], wish: &Wish, cursor: usize) -> Option<usize> {
@@ -65,7 +70,8 @@ fn first_place(occupancy: &Occupancy<'_>, nodes: &[usize], wish: &Wish, cursor: 
     (cursor..nodes.len()).find(admits).or_else(|| again.into_iter().find(admits))
 }
 
-fn first_offer(occupancy: &mut Occupancy<'_>, pod: usize) -> Option<usize> {
+/// A new node of the first offer that takes the pod.
+pub(super) fn first_offer(occupancy: &mut Occupancy<'_>, pod: usize) -> Option<usize> {
     let instance = occupancy.instance;
     (instance.standing..instance.sites.len()).find_map(|site| {
         if !quota_left(occupancy, site) {

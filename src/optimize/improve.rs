@@ -227,18 +227,8 @@ pub(super) fn push(occupancy: &mut Occupancy<'_>, group: usize) -> Option<usize>
     let taken: BTreeSet<&str> = exists.chain(to_come).collect();
     let mut names = (0..=taken.len()).map(|number| format!("{}-new-{}", facts.id.name, number + 1));
     let name = names.find(|name| !taken.contains(name.as_str()))?;
-    occupancy.push_pod(PodState {
-        existing: None,
-        name: name.into(),
-        group: Some(group),
-        template,
-        standing: Standing::Waiting,
-        demand: facts.demand(template, size).into(),
-        charge: instance.quotas.charge(group, template, size),
-        origin: None,
-        node: None,
-        removed: true,
-    });
+    let pod = PodState::to_come(instance, group, (template, size), name);
+    occupancy.push_pod(PodState { removed: true, ..pod });
     Some(occupancy.pods.len() - 1)
 }
 

@@ -77,6 +77,12 @@ impl<'a> Incumbent<'a> {
         self.report.violations.is_empty()
     }
 
+    /// Whether its plan passed the check and the other's did not or is dearer; of two that did not, whether it breaks less.
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        let broken = |incumbent: &Self| incumbent.report.violations.len();
+        broken(self) < broken(other) || self.feasible() && other.feasible() && self.cost < other.cost - MEANINGFUL
+    }
+
     /// Cost an hour.
     pub(super) fn cost(&self) -> f64 {
         self.cost

@@ -1,7 +1,7 @@
 //! The input as the optimizer sees it: dense amounts, indices instead of names, and what may be decided about each
 //! pod and node. Built once, then only read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::menu::{Menu, MenuEntry};
@@ -138,7 +138,7 @@ impl<'a> Instance<'a> {
     /// Indexes the input.
     pub(super) fn new(snapshot: &'a Snapshot, catalog: &'a Catalog, policy: &'a Policy, menus: &'a [Menu]) -> Self {
         let resources = resource_names(snapshot, catalog, menus);
-        let node_index: BTreeMap<&str, usize> =
+        let node_index: HashMap<&str, usize> =
             snapshot.nodes.iter().enumerate().map(|(i, n)| (n.name.as_str(), i)).collect();
         let (group_index, mut groups) = groups_of(snapshot, policy, menus);
         let daemons: BTreeSet<&WorkloadId> = snapshot.workloads.iter().filter(|w| w.daemon).map(|w| &w.id).collect();
@@ -277,10 +277,11 @@ fn groups_of<'a>(
     snapshot: &'a Snapshot,
     policy: &'a Policy,
     menus: &'a [Menu],
-) -> (BTreeMap<&'a WorkloadId, usize>, Vec<Group<'a>>) {
+) -> (HashMap<&'a WorkloadId, usize>, Vec<Group<'a>>) {
     let menus: BTreeMap<&WorkloadId, &Menu> = menus.iter().map(|m| (&m.workload, m)).collect();
-    let known: BTreeMap<&WorkloadId, &Workload> = snapshot.workloads.iter().map(|w| (&w.id, w)).collect();
-    let ids: BTreeSet<&WorkloadId> = known.keys().copied().chain(snapshot.pods.iter().map(|p| &p.workload)).collect();
+    let known: HashMap<&WorkloadId, &Workload> = snapshot.workloads.iter().map(|w| (&w.id, w)).collect();
+    let of_pods = snapshot.pods.iter().map(|p| &p.workload).filter(|id| !known.contains_key(id));
+    let ids: BTreeSet<&WorkloadId> = known.keys().copied().chain(of_pods).collect();
     let planned = ids.into_iter().filter(|id| known.get(id).is_none_or(|w| !w.daemon));
     let groups: Vec<Group<'a>> = planned
         .map(|id| {

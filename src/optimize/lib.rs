@@ -25,7 +25,6 @@ pub mod check;
 mod coarse;
 mod conflict;
 mod consolidate;
-mod earlier;
 pub mod eligibility;
 mod evenness;
 mod first_fit;
@@ -74,13 +73,13 @@ use thiserror::Error;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::{Clock, StopRule};
+use crate::domain::earlier::EarlierPlan;
 use crate::domain::menu::Menu;
 use crate::domain::plan::Plan;
 use crate::domain::policy::Policy;
 use crate::domain::problem::Problem;
 use crate::domain::snapshot::Snapshot;
 
-pub use earlier::{EarlierNode, EarlierPlan};
 use instance::Instance;
 use relations::Relations;
 
@@ -94,12 +93,6 @@ pub enum OptimizeError {
         field: String,
         /// What it is.
         value: String,
-    },
-    /// A planner cannot be kept for the cluster ([`session::Session`]).
-    #[error("a planner can't be kept for a cluster with {rule}: plan it anew instead")]
-    NotKept {
-        /// What it has.
-        rule: &'static str,
     },
     /// One-time prices must be spread over some time.
     #[error("costs.amortiseOver is {value}: expected a finite number of hours above 0")]
@@ -177,20 +170,20 @@ pub fn plan(
     clock: &dyn Clock,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Plan, OptimizeError> {
-    validate(catalog, policy, menus)?;
-    let (plan, _) = search::search(snapshot, catalog, policy, menus, None, stop, clock, progress);
-    Ok(plan)
+    plan_from(None, snapshot, catalog, policy, menus, stop, clock, progress)
 }
 
-/// The same, begun from an earlier plan of the cluster: as it is where it still passes the check, else as far as it can be
-/// kept. Where it passes and leaves no pod out, nothing is placed before the bound is known, so that a plan that is
-/// within the gap of the stop rule comes back as it was.
+/// The same, begun from an earlier plan of the cluster, where there is one: as it is where it still passes the check, else
+/// as far as it can be kept. Where it passes and leaves no pod out, nothing is placed before the bound is known, so that a
+/// plan that is within the gap of the stop rule comes back as it was.
+///
+/// Unless the time limit ends the search, the plan is within that gap or costs at most what [`plan`] finds.
 ///
 /// # Errors
-/// If a price is negative or no number.
+/// As [`plan`]. An earlier plan of another cluster is none: what of it does not fit is left.
 #[expect(clippy::too_many_arguments, reason = "those of `plan`, and the plan before")]
 pub fn plan_from(
-    earlier: &EarlierPlan,
+    earlier: Option<&EarlierPlan>,
     snapshot: &Snapshot,
     catalog: &Catalog,
     policy: &Policy,
@@ -200,7 +193,7 @@ pub fn plan_from(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Plan, OptimizeError> {
     validate(catalog, policy, menus)?;
-    let (plan, _) = search::search(snapshot, catalog, policy, menus, Some(earlier), stop, clock, progress);
+    let (plan, _) = search::search(snapshot, catalog, policy, menus, earlier, stop, clock, progress);
     Ok(plan)
 }
 

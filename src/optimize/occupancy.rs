@@ -46,6 +46,27 @@ pub(super) struct PodState {
 }
 
 impl PodState {
+    /// A pod to come of the group, of a template and at a size that it has.
+    pub(super) fn to_come(
+        instance: &Instance<'_>,
+        group: usize,
+        (template, size): (usize, usize),
+        name: String,
+    ) -> Self {
+        Self {
+            existing: None,
+            name: name.into(),
+            group: Some(group),
+            template,
+            standing: Standing::Waiting,
+            demand: instance.groups[group].demand(template, size).into(),
+            charge: instance.quotas.charge(group, template, size),
+            origin: None,
+            node: None,
+            removed: false,
+        }
+    }
+
     /// Whether it is on a node that it does not have yet.
     fn has_come(&self) -> bool {
         self.node.is_some() && self.node != self.origin
@@ -265,6 +286,31 @@ impl<'a> Occupancy<'a> {
             }
         }
         self.pods.push(pod);
+    }
+
+    /// A pod without a node asks for other amounts from now on.
+    pub(super) fn resize(&mut self, pod: usize, demand: Arc<[i64]>, charge: Charge) {
+        let state = &self.pods[pod];
+        if state.existing.is_some() && !state.removed && state.standing != Standing::Leaving {
+            self.charge(&Arc::clone(&state.charge), false);
+            self.charge(&charge, true);
+        }
+        let state = &mut self.pods[pod];
+        (state.demand, state.charge) = (demand, charge);
+    }
+
+    /// A pod without a node is there no more: it leaves the workload and the names, and keeps its number.
+    pub(super) fn forget(&mut self, pod: usize) {
+        let state = &self.pods[pod];
+        if state.existing.is_some() {
+            let charge = Arc::clone(&state.charge);
+            if !state.removed && state.standing != Standing::Leaving {
+                self.charge(&charge, false);
+            }
+            self.charge(&self.instance.quotas.own(self.pods[pod].template), true);
+        }
+        let state = &mut self.pods[pod];
+        (state.existing, state.group, state.origin, state.removed) = (None, None, None, true);
     }
 
     /// Takes another option of the group; its pods are the caller's to add, size or remove.

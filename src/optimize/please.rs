@@ -5,7 +5,7 @@ use super::instance::Standing;
 use super::occupancy::Occupancy;
 
 /// Price an hour below which nothing is gained.
-const MEANINGFUL: f64 = 1e-12;
+const LEAST_GAIN: f64 = 1e-12;
 
 /// Nodes looked at in all. A count and not a time, so that equal inputs give equal answers.
 const MOST_LOOKS: usize = 4_000_000;
@@ -27,7 +27,7 @@ pub(super) fn please(occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() -> bo
             suit(occupancy, pod, node, &mut looks);
         }
     }
-    if occupancy.mark() > mark && occupancy.cost().total() > before - MEANINGFUL {
+    if occupancy.mark() > mark && occupancy.cost().total() > before - LEAST_GAIN {
         occupancy.roll_back(mark);
     }
 }
@@ -57,7 +57,7 @@ fn better(occupancy: &Occupancy<'_>, pod: usize, node: usize, looks: &mut usize)
         let moved = if state.origin == Some(at) { 0.0 } else { move_price };
         occupancy.preference_on(&preference, at) + moved
     };
-    let mut least = price(node) - MEANINGFUL;
+    let mut least = price(node) - LEAST_GAIN;
     if least <= 0.0 {
         return None;
     }

@@ -49,26 +49,60 @@ impl Quotas {
         if quotas.limits.is_empty() {
             return quotas;
         }
-        quotas.own = snapshot.templates.iter().map(|t| quotas.charge_of(snapshot, t, &t.requests)).collect();
-        for (number, group) in groups.iter().enumerate() {
-            for &(template, size) in group.demands.keys() {
-                let own = &snapshot.templates[template];
-                let requests = group.sizes[size].as_ref().unwrap_or(&own.requests);
-                let charge = quotas.charge_of(snapshot, own, requests);
-                quotas.charges.insert((number, template, size), charge);
-            }
+        quotas.meet(snapshot);
+        for number in 0..groups.len() {
+            quotas.appraise(snapshot, groups, number);
         }
+        quotas.count(snapshot, pods);
+        quotas
+    }
+
+    /// Renews what depends on one group, its templates and the pods that exist.
+    pub(super) fn renew(&mut self, snapshot: &Snapshot, groups: &[Group<'_>], pods: &[PodFacts], group: usize) {
+        if !self.limits.is_empty() {
+            self.meet(snapshot);
+            self.appraise(snapshot, groups, group);
+            self.count(snapshot, pods);
+        }
+    }
+
+    /// What pods of the templates that are new are charged.
+    fn meet(&mut self, snapshot: &Snapshot) {
+        let new = &snapshot.templates[self.own.len()..];
+        let own: Vec<Charge> = new.iter().map(|t| self.charge_of(snapshot, t, &t.requests)).collect();
+        self.own.extend(own);
+    }
+
+    /// What pods of the group are charged at each of its sizes.
+    fn appraise(&mut self, snapshot: &Snapshot, groups: &[Group<'_>], number: usize) {
+        let group = &groups[number];
+        let known = self.charges.range((number, 0, 0)..(number + 1, 0, 0)).map(|(key, _)| *key);
+        for key in known.collect::<Vec<_>>() {
+            self.charges.remove(&key);
+        }
+        for &(template, size) in group.demands.keys() {
+            let own = &snapshot.templates[template];
+            let requests = group.sizes[size].as_ref().unwrap_or(&own.requests);
+            let charge = self.charge_of(snapshot, own, requests);
+            self.charges.insert((number, template, size), charge);
+        }
+    }
+
+    /// What is charged now, and the room that leaves.
+    fn count(&mut self, snapshot: &Snapshot, pods: &[PodFacts]) {
+        self.limits.iter_mut().for_each(|limit| limit.now = 0);
         for pod in pods {
-            for (limit, amount) in quotas.own(pod.template).iter() {
-                quotas.limits[*limit].now += amount;
+            if let Some(charge) = self.own.get(pod.template) {
+                for (limit, amount) in charge.iter() {
+                    self.limits[*limit].now += amount;
+                }
             }
         }
-        for limit in &mut quotas.limits {
+        for limit in &mut self.limits {
             let quota = &snapshot.quotas[limit.quota];
             let used = quota.used.0.get(&limit.resource).copied().unwrap_or(limit.now);
             limit.room = quota.hard.get(&limit.resource).saturating_sub(used);
         }
-        quotas
     }
 
     fn charge_of(&self, snapshot: &Snapshot, template: &PodTemplate, requests: &Resources) -> Charge {

@@ -4,18 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::domain::earlier::{EarlierNode, EarlierPlan};
 use crate::domain::plan::{NodeState, Placement, PlacementState};
-use crate::domain::resources::{PODS, Resources};
+use crate::domain::resources::{PODS, Resources, is_use};
 use crate::domain::snapshot::WorkloadId;
 
-use super::earlier::{EarlierNode, EarlierPlan};
 use super::instance::{Choice, Group, Instance, Standing};
-use super::occupancy::{Occupancy, PodState};
+use super::occupancy::Occupancy;
 use super::place::quota_left;
 use super::relations::Relations;
 use super::round::unchanged;
 use super::shrink::surplus;
-use super::start::{new_pods, place_waiting_daemons};
+use super::start::{existing_pods, new_pods, place_waiting_daemons};
 
 /// A state made from a plan.
 pub(super) struct Resumed<'a> {
@@ -63,8 +63,9 @@ fn choices(instance: &Instance<'_>, plan: &EarlierPlan) -> Vec<usize> {
     instance.groups.iter().zip(unchanged(instance)).map(option).collect()
 }
 
+/// Requests as a plan writes them: without expected use, which nothing requests.
 fn asked(requests: &Resources) -> Vec<(&str, i64)> {
-    requests.iter().filter(|(name, amount)| *name != PODS && *amount != 0).collect()
+    requests.iter().filter(|(name, amount)| *name != PODS && *amount != 0 && !is_use(name)).collect()
 }
 
 /// Pods that go because their workloads shrink: those of the plan first.
@@ -92,44 +93,6 @@ fn removed(instance: &Instance<'_>, choices: &[usize], plan: &EarlierPlan) -> BT
         removed.extend(by_plan);
     }
     removed
-}
-
-/// Pods that exist, where they are now.
-fn existing_pods(state: &mut Occupancy<'_>, removed: &BTreeSet<usize>) {
-    let instance = state.instance;
-    let mut demands: BTreeMap<(usize, usize), Arc<[i64]>> = BTreeMap::new();
-    for (index, facts) in instance.pods.iter().enumerate() {
-        let demand = facts.group.map_or_else(
-            || Arc::from(facts.demand.as_slice()),
-            |group| {
-                let size = state.choice(group).map_or(0, |option| option.size);
-                let shared = demands.entry((group, facts.template));
-                Arc::clone(shared.or_insert_with(|| Arc::from(instance.groups[group].demand(facts.template, size))))
-            },
-        );
-        let charge = facts.group.map_or_else(
-            || instance.quotas.own(facts.template),
-            |group| {
-                let size = state.choice(group).map_or(0, |option| option.size);
-                instance.quotas.charge(group, facts.template, size)
-            },
-        );
-        state.push_pod(PodState {
-            existing: Some(index),
-            name: Arc::from(instance.snapshot.pods[index].name.as_str()),
-            group: facts.group,
-            template: facts.template,
-            standing: facts.standing,
-            demand,
-            charge,
-            origin: facts.node,
-            node: None,
-            removed: removed.contains(&index),
-        });
-        if !removed.contains(&index) {
-            state.bind(index, facts.node);
-        }
-    }
 }
 
 /// Nodes by the plan's names, those it buys bought.

@@ -1,5 +1,6 @@
 //! The stages in order, always with a plan in hand.
 
+mod from;
 mod proof;
 mod prove;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::{Clock, StopRule};
+use crate::domain::earlier::EarlierPlan;
 use crate::domain::menu::Menu;
 use crate::domain::plan::Plan;
 use crate::domain::policy::Policy;
@@ -27,13 +29,12 @@ use super::model;
 use super::neighbourhood::Neighbourhoods;
 use super::pools::{Pool, pools};
 use super::relations::Relations;
-use super::resume::resume;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
 use super::session::Prices;
 use super::solve::{Effort, Outcome, Relaxation, relax};
 use super::start::start;
-use super::{EarlierPlan, Progress, Stage};
+use super::{Progress, Stage};
 use proof::{Proof, certified, left_out};
 use prove::{LEAST_PRICED, MOST_INTEGERS, integers};
 
@@ -118,7 +119,7 @@ pub(super) fn search(
     let coarse = coarse.as_ref();
     let mut stages =
         Stages { instance: &instance, relations: &relations, seen, coarse, pools: &pools, watch, progress };
-    if !earlier.is_some_and(|earlier| stages.take_up(&mut incumbent, earlier)) {
+    if !earlier.is_some_and(|earlier| stages.take_up(&mut incumbent, &problem, earlier)) {
         stages.first_plans(&mut incumbent, &problem);
     }
     let bought = stages.buy_by_patterns(&mut incumbent, &problem);
@@ -135,12 +136,10 @@ pub(super) fn search(
     };
     let mut proof = proof_of(&relaxed);
     proof.bound = bought.map_or(proof.bound, |bound| bound.max(proof.bound));
-    if relaxed.outcome == Outcome::Finished {
-        stages.search(&mut incumbent, &problem, &relaxed, &mut proof);
-    } else if !incumbent.is_complete() {
-        // Estimates must do where there are no prices; a plan that was cut short is worse than one made by them.
-        let plain = stages.guide(&problem, &[], &[]);
-        stages.place(&mut incumbent, &plain, false, &proof);
+    let begun = earlier.map(|_| proof.clone());
+    stages.go_on(&mut incumbent, &problem, &relaxed, &mut proof);
+    if let Some(begun) = begun {
+        stages.search_anew(&mut incumbent, &problem, &relaxed, begun, &mut proof, &check);
     }
     if !incumbent.is_complete() && watch.out_of_time() {
         // Cut short: what waits still goes to the first node that takes it, so that no deadline leaves pods out.
@@ -220,18 +219,6 @@ impl<'a> Stages<'a, '_> {
         self.watch.out_of_time() || incumbent.feasible() && proof.suffices(incumbent.cost(), self.watch.stop)
     }
 
-    /// The earlier plan as it is, or else what can be kept of it; whether that leaves nothing to be done.
-    fn take_up(&self, incumbent: &mut Incumbent<'a>, earlier: &EarlierPlan) -> bool {
-        for asks in [false, true] {
-            let mut state = resume(self.instance, self.relations, earlier, asks).state;
-            state.keep_even(self.foresees_domains());
-            if incumbent.offer(state) {
-                break;
-            }
-        }
-        incumbent.feasible() && incumbent.is_complete()
-    }
-
     /// Whatever waits placed first-fit, then bought for without any guidance.
     fn first_plans(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem) {
         let (instance, relations, watch) = (self.instance, self.relations, self.watch);
@@ -261,6 +248,17 @@ impl<'a> Stages<'a, '_> {
         if first_fit_below(&mut state, most) {
             disband(&mut state);
             incumbent.offer(state);
+        }
+    }
+
+    /// From the first plans on, with the relaxation's answer if there is one.
+    fn go_on(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem, relaxed: &Relaxation, proof: &mut Proof) {
+        if relaxed.outcome == Outcome::Finished {
+            self.search(incumbent, problem, relaxed, proof);
+        } else if !incumbent.is_complete() {
+            // Estimates must do where there are no prices; a plan that was cut short is worse than one made by them.
+            let plain = self.guide(problem, &[], &[]);
+            self.place(incumbent, &plain, false, proof);
         }
     }
 

@@ -12,30 +12,34 @@ use super::shrink::surplus;
 /// The state before anything is placed or moved.
 pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, choices: &[usize]) -> Occupancy<'a> {
     let mut occupancy = Occupancy::empty(instance, relations, choices.to_vec());
-    let removed = removed_pods(instance, choices);
+    existing_pods(&mut occupancy, &removed_pods(instance, choices));
+    new_pods(&mut occupancy);
+    place_waiting_daemons(&mut occupancy);
+    occupancy
+}
+
+/// Pods that exist, where they are now; those removed have left.
+pub(super) fn existing_pods(occupancy: &mut Occupancy<'_>, removed: &BTreeSet<usize>) {
+    let instance = occupancy.instance;
     // Pods alike share what they ask for.
     let mut demands: BTreeMap<(usize, usize), Arc<[i64]>> = BTreeMap::new();
     for (index, facts) in instance.pods.iter().enumerate() {
-        let pod = &instance.snapshot.pods[index];
+        let size = |group: usize| occupancy.choice(group).map_or(0, |option| option.size);
         let demand = facts.group.map_or_else(
             || Arc::from(facts.demand.as_slice()),
-            |g| {
-                let group = &instance.groups[g];
-                let size = group.options.get(choices[g]).map_or(0, |o| o.size);
-                let shared = demands.entry((g, facts.template));
-                Arc::clone(shared.or_insert_with(|| Arc::from(group.demand(facts.template, size))))
+            |group| {
+                let shared = demands.entry((group, facts.template));
+                let demand = || Arc::from(instance.groups[group].demand(facts.template, size(group)));
+                Arc::clone(shared.or_insert_with(demand))
             },
         );
         let charge = facts.group.map_or_else(
             || instance.quotas.own(facts.template),
-            |g| {
-                let size = instance.groups[g].options.get(choices[g]).map_or(0, |o| o.size);
-                instance.quotas.charge(g, facts.template, size)
-            },
+            |group| instance.quotas.charge(group, facts.template, size(group)),
         );
         occupancy.push_pod(PodState {
             existing: Some(index),
-            name: Arc::from(pod.name.as_str()),
+            name: Arc::from(instance.snapshot.pods[index].name.as_str()),
             group: facts.group,
             template: facts.template,
             standing: facts.standing,
@@ -49,9 +53,6 @@ pub(super) fn start<'a>(instance: &'a Instance<'a>, relations: &'a Relations, ch
             occupancy.bind(index, facts.node);
         }
     }
-    new_pods(&mut occupancy);
-    place_waiting_daemons(&mut occupancy);
-    occupancy
 }
 
 /// Pods that go because their workloads shrink.
@@ -80,20 +81,10 @@ pub(super) fn new_pods(occupancy: &mut Occupancy<'_>) {
         let free_names = (1..)
             .map(|number| format!("{}-new-{number}", group.id.name))
             .filter(|name| !names.contains(&(group.id.namespace.as_str(), name.as_str())));
-        let demand: Arc<[i64]> = Arc::from(group.demand(template, choice.size));
+        // They share what they ask for.
+        let alike = PodState::to_come(instance, index, (template, choice.size), String::new());
         for name in free_names.take(wanted) {
-            occupancy.push_pod(PodState {
-                existing: None,
-                name: Arc::from(name),
-                group: Some(index),
-                template,
-                standing: Standing::Waiting,
-                demand: Arc::clone(&demand),
-                charge: instance.quotas.charge(index, template, choice.size),
-                origin: None,
-                node: None,
-                removed: false,
-            });
+            occupancy.push_pod(PodState { name: name.into(), ..alike.clone() });
         }
     }
 }

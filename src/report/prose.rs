@@ -5,6 +5,7 @@ use super::format::{
     change, count, counted, duration, moment, money, money_at_most, percent, printable, quantile, signal_name,
     signal_value, significant,
 };
+use crate::domain::earlier::{Kept, KeptOf};
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{Binding, Conflict, NodeState, Stopped};
 use crate::domain::{PriceSource, Signal};
@@ -292,6 +293,13 @@ pub fn skill(mase: Option<f64>, seasonal_naive: Option<f64>, last_value: Option<
         text if mase < naive => format!("{} less error than naive", text.trim_start_matches('−')),
         text => format!("{} more error than naive", text.trim_start_matches('+')),
     })
+}
+
+/// How much of the plan it was begun from a plan keeps.
+#[must_use]
+pub fn kept(kept: &Kept) -> String {
+    let part = |part: KeptOf, what| format!("{} of {}", count(part.kept), counted(part.of, what));
+    format!("{} and {}", part(kept.workloads, "choice"), part(kept.placements, "place"))
 }
 
 /// How many workloads the plan changes and how it gets there.

@@ -99,22 +99,7 @@ impl Twin {
 }
 
 fn pod(workload: usize, name: &str, node: Option<usize>) -> Pod {
-    Pod {
-        namespace: "default".to_owned(),
-        name: name.to_owned(),
-        uid: String::new(),
-        workload: id(workload),
-        template: workload,
-        node: node.map(|node| format!("node-{node}")),
-        ready: node.is_some(),
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
-        created_ms: None,
-        scheduled_ms: None,
-        ready_ms: None,
-        scheduler_message: None,
-    }
+    Pod::plain(id(workload), name, workload, node.map(|node| format!("node-{node}")).as_deref())
 }
 
 proptest! {

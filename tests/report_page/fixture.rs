@@ -534,6 +534,7 @@ pub(crate) fn shop() -> Run {
         steps: steps(&plan),
         outlook: plimsoll::domain::Outlook::default(),
         plan,
+        kept: None,
         provenance: Provenance {
             version: "0.1.0".into(),
             command:

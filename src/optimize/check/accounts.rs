@@ -1,6 +1,6 @@
 //! Every pod, workload and node accounted for exactly once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::domain::plan::PlacementState;
 use crate::domain::snapshot::{Pod, WorkloadId};
@@ -20,7 +20,7 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
 /// No pod is in two places, and no running pod in none.
 fn pods(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let plan = given.plan;
-    let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut seen: HashSet<(&str, &str)> = HashSet::new();
     let placed = plan.placements.iter().map(|p| (p.namespace.as_str(), p.pod.as_str()));
     let removed = plan.removals.iter().map(|r| (r.namespace.as_str(), r.pod.as_str()));
     for (namespace, name) in placed.chain(removed.clone()) {
@@ -55,9 +55,9 @@ fn goes_with_its_node(after: &After<'_>, pod: &Pod) -> bool {
 /// Pods placed and unplaced are the replicas, and no more pods are removed than are too many.
 fn replicas(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let mut tallies = vec![Tally::default(); after.workloads.len()];
-    let removed: BTreeSet<(&str, &str)> =
+    let removed: HashSet<(&str, &str)> =
         given.plan.removals.iter().map(|r| (r.namespace.as_str(), r.pod.as_str())).collect();
-    let mut placed: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut placed: HashSet<(&str, &str)> = HashSet::new();
     for pod in &after.pods {
         if let Some(tally) = tallies.get_mut(pod.workload) {
             tally.placed += 1;
@@ -121,7 +121,7 @@ struct Tally {
 /// Every choice is on the workload's menu, or is what stands where there is none.
 fn choices(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let menus: BTreeMap<&WorkloadId, &Menu> = given.menus.iter().map(|m| (&m.workload, m)).collect();
-    let mut pods: BTreeMap<&WorkloadId, Vec<(&str, bool)>> = BTreeMap::new();
+    let mut pods: HashMap<&WorkloadId, Vec<(&str, bool)>> = HashMap::new();
     for pod in given.snapshot.pods.iter().filter(|pod| !pod.deleting) {
         let stays = after.is_elsewhere(pod) || pod.do_not_evict && after.is_bound(pod);
         pods.entry(&pod.workload).or_default().push((&pod.name, stays));
@@ -197,8 +197,11 @@ fn removals(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation
 /// Each node that a `DaemonSet` is for has its pod. A node that stands and has none now (it may be too full) is let
 /// off; one that is bought is not.
 fn daemons(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
-    let placed: BTreeSet<(usize, usize)> = after.pods.iter().map(|p| (p.workload, p.node)).collect();
-    let mut standing: BTreeSet<(&WorkloadId, &str)> = BTreeSet::new();
+    if !after.workloads.iter().any(|workload| workload.now.daemon) {
+        return;
+    }
+    let placed: HashSet<(usize, usize)> = after.pods.iter().map(|p| (p.workload, p.node)).collect();
+    let mut standing: HashSet<(&WorkloadId, &str)> = HashSet::new();
     for pod in &given.snapshot.pods {
         standing.extend(pod.node.as_deref().map(|node| (&pod.workload, node)));
     }

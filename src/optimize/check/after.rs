@@ -1,7 +1,7 @@
 //! The concrete cluster when a plan is done.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::Resources;
 use crate::domain::catalog::{CapacityType, NodeOffer};
@@ -81,10 +81,10 @@ pub(super) struct After<'a> {
     pub workloads: Vec<AfterWorkload<'a>>,
     pub templates: &'a [PodTemplate],
     /// Pods of the snapshot by namespace and name.
-    pub pods_now: BTreeMap<(&'a str, &'a str), &'a Pod>,
-    pub workload_numbers: BTreeMap<WorkloadId, usize>,
+    pub pods_now: HashMap<(&'a str, &'a str), &'a Pod>,
+    pub workload_numbers: HashMap<&'a WorkloadId, usize>,
     /// Nodes that stand now, by name.
-    pub nodes_now: BTreeMap<&'a str, &'a Node>,
+    pub nodes_now: HashMap<&'a str, &'a Node>,
     pub removed_nodes: BTreeSet<&'a str>,
 }
 
@@ -124,21 +124,28 @@ pub(super) fn workload_id(namespace: &str, workload: &str) -> WorkloadId {
 /// Rebuilds the cluster, noting where the plan contradicts what it was made from.
 pub(super) fn rebuild<'a>(given: &Given<'a>, violations: &mut Vec<Violation>) -> After<'a> {
     let snapshot = given.snapshot;
-    let nodes_now: BTreeMap<&str, &Node> = snapshot.nodes.iter().map(|n| (n.name.as_str(), n)).collect();
+    let nodes_now: HashMap<&str, &Node> = snapshot.nodes.iter().map(|n| (n.name.as_str(), n)).collect();
     let mut after = After {
         nodes: Vec::with_capacity(given.plan.nodes.len()),
         pods: Vec::with_capacity(given.plan.placements.len()),
         workloads: workloads(given, violations),
         templates: &snapshot.templates,
         pods_now: snapshot.pods.iter().map(|p| ((p.namespace.as_str(), p.name.as_str()), p)).collect(),
-        workload_numbers: snapshot.workloads.iter().enumerate().map(|(i, w)| (w.id.clone(), i)).collect(),
+        workload_numbers: snapshot.workloads.iter().enumerate().map(|(i, w)| (&w.id, i)).collect(),
         nodes_now,
         removed_nodes: BTreeSet::new(),
     };
     nodes(given, &mut after, violations);
-    let numbers: BTreeMap<&str, usize> = after.nodes.iter().enumerate().map(|(i, n)| (n.name, i)).collect();
+    let numbers: HashMap<&str, usize> = after.nodes.iter().enumerate().map(|(i, n)| (n.name, i)).collect();
+    let mut owner: Option<(&Placement, usize)> = None;
     for placement in &given.plan.placements {
-        let pod = place(&after, &numbers, placement, violations);
+        // Pods of one workload mostly stand together.
+        let same =
+            owner.filter(|(other, _)| other.workload == placement.workload && other.namespace == placement.namespace);
+        let workload = same.map(|(_, workload)| workload).or_else(|| workload_number(&after, placement, violations));
+        let Some(workload) = workload else { continue };
+        owner = Some((placement, workload));
+        let pod = place(&after, &numbers, (placement, workload), violations);
         after.pods.extend(pod);
     }
     after
@@ -252,27 +259,32 @@ fn bought<'a>(given: &Given<'a>, plan: &'a NodePlan, offer: &'a NodeOffer) -> Af
     }
 }
 
+/// The workload that the placement names.
+fn workload_number(after: &After<'_>, placement: &Placement, violations: &mut Vec<Violation>) -> Option<usize> {
+    let id = workload_id(&placement.namespace, &placement.workload);
+    let number = after.workload_numbers.get(&id).copied();
+    if number.is_none() {
+        violations.push(Violation::WorkloadUnknown { workload: id.to_string() });
+    }
+    number
+}
+
 fn place<'a>(
     after: &After<'a>,
-    numbers: &BTreeMap<&str, usize>,
-    placement: &'a Placement,
+    numbers: &HashMap<&str, usize>,
+    (placement, workload): (&'a Placement, usize),
     violations: &mut Vec<Violation>,
 ) -> Option<AfterPod<'a>> {
     let name = format!("{}/{}", placement.namespace, placement.pod);
-    let id = workload_id(&placement.namespace, &placement.workload);
-    let Some(&workload) = after.workload_numbers.get(&id) else {
-        violations.push(Violation::WorkloadUnknown { workload: id.to_string() });
-        return None;
-    };
+    let workload_after = after.workloads.get(workload)?;
     let now = after.pods_now.get(&(placement.namespace.as_str(), placement.pod.as_str())).copied();
-    if let Some(problem) = contradiction(after, placement, &id, now) {
+    if let Some(problem) = contradiction(after, placement, &workload_after.now.id, now) {
         violations.push(Violation::PlacementFalse { pod: name.clone(), problem });
     }
     let Some(&node) = numbers.get(placement.node.as_str()) else {
         violations.push(Violation::NodeGone { pod: name, node: placement.node.clone() });
         return None;
     };
-    let workload_after = after.workloads.get(workload)?;
     let Some(template) = now.map(|pod| pod.template).or(workload_after.now.template) else {
         violations.push(Violation::PlacementFalse { pod: name, problem: "nothing tells what its workload's pods are" });
         return None;

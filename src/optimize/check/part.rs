@@ -12,7 +12,8 @@ use crate::domain::snapshot::{Snapshot, WorkloadId};
 use crate::domain::{Catalog, Menu, Policy};
 
 pub(crate) use super::policy::Stock;
-use super::{Given, Violation, accounts, after, budgets, cost, fit, policy as rules_of_policy, relations};
+pub(crate) use super::quotas::Charged;
+use super::{Given, Violation, accounts, after, budgets, cost, fit, gangs, policy as rules_of_policy, relations};
 
 /// A part of a cluster and of its plan.
 pub(crate) struct Part<'a> {
@@ -62,6 +63,7 @@ pub(crate) fn check_part(catalog: &Catalog, policy: &Policy, part: &Part<'_>) ->
     relations::check(&given, &after, &mut violations);
     rules_of_policy::check_places(&given, &after, &mut violations);
     budgets::check(&given, &after, &mut violations);
+    gangs::check(&given, &after, &mut violations);
     let whole: BTreeSet<String> = part.whole.iter().map(ToString::to_string).collect();
     violations.retain(|violation| judged_by_workload(violation).is_none_or(|workload| whole.contains(workload)));
     let nodes = after.nodes.iter().map(|node| (node.name.to_owned(), cost::node(&given, node, &mut violations)));
@@ -93,7 +95,12 @@ pub(crate) fn check_totals(policy: &Policy, totals: Totals) -> Vec<Violation> {
     violations
 }
 
-/// Quotas that nodes bought go beyond.
+/// Quotas of namespaces that are broken.
+pub(crate) fn check_charges<'a>(charged: impl IntoIterator<Item = Charged<'a>>) -> Vec<Violation> {
+    charged.into_iter().filter_map(Charged::judge).collect()
+}
+
+/// Quotas of offers that nodes bought go beyond.
 pub(crate) fn check_quotas<'a>(catalog: &Catalog, stock: &(impl Iterator<Item = Stock<'a>> + Clone)) -> Vec<Violation> {
     let mut violations = Vec::new();
     rules_of_policy::quotas(catalog, stock, &mut violations);

@@ -2,8 +2,32 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::quota::ResourceQuota;
+
 use super::after::{After, AfterPod};
 use super::{Given, Violation};
+
+/// What a quota's pods are charged of one of its resources, before a plan and when it is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Charged<'a> {
+    pub(crate) quota: &'a ResourceQuota,
+    pub(crate) resource: &'a str,
+    pub(crate) before: i64,
+    pub(crate) then: i64,
+}
+
+impl Charged<'_> {
+    /// What is broken: more is charged than before, and more than may be.
+    pub(super) fn judge(self) -> Option<Violation> {
+        let Self { quota, resource, before, then } = self;
+        let hard = quota.hard.get(resource);
+        let used = quota.used.0.get(resource).copied().unwrap_or(before).saturating_add(then - before);
+        (then > before && used > hard).then(|| {
+            let quota = format!("{}/{}", quota.namespace, quota.name);
+            Violation::ResourceQuota { quota, resource: resource.to_owned(), used, hard }
+        })
+    }
+}
 
 /// Charged in the end are pods that exist and stay, with a node or without, and those that come. What was charged too
 /// much before may stay so; what is removed makes room.
@@ -13,7 +37,7 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
     let placed: BTreeSet<(&str, &str)> =
         after.pods.iter().filter_map(|pod| pod.now).map(|pod| (pod.namespace.as_str(), pod.name.as_str())).collect();
     for quota in &given.snapshot.quotas {
-        for (resource, hard) in quota.of_pods() {
+        for (resource, _) in quota.of_pods() {
             let (mut before, mut then) = (0_i64, 0_i64);
             for pod in &given.snapshot.pods {
                 let Some(template) = after.templates.get(pod.template).filter(|t| quota.charges(t)) else { continue };
@@ -33,11 +57,7 @@ pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<V
                 let Some(template) = after.templates.get(pod.template).filter(|t| quota.charges(t)) else { continue };
                 then += quota.charge(resource, template, &pod.requests);
             }
-            let used = quota.used.0.get(resource).copied().unwrap_or(before).saturating_add(then - before);
-            if then > before && used > hard {
-                let quota = format!("{}/{}", quota.namespace, quota.name);
-                violations.push(Violation::ResourceQuota { quota, resource: resource.to_owned(), used, hard });
-            }
+            violations.extend(Charged { quota, resource, before, then }.judge());
         }
     }
 }

@@ -57,6 +57,15 @@ impl Occupancy<'_> {
         self.gangs[gang].given_up = true;
     }
 
+    /// Gangs that were given up are asked again: something has changed since.
+    pub(in super::super) fn ask_gangs_again(&mut self) {
+        for gang in 0..self.gangs.len() {
+            if std::mem::take(&mut self.gangs[gang].given_up) {
+                self.journal.push(Change::GangGivenUp { gang, before: true });
+            }
+        }
+    }
+
     pub(super) fn set_given_up(&mut self, gang: usize, given_up: bool) {
         self.gangs[gang].given_up = given_up;
     }

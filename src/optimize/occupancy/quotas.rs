@@ -56,10 +56,37 @@ impl Occupancy<'_> {
         charged.into_iter().enumerate().filter(|(_, amount)| *amount > 0).all(fits)
     }
 
+    /// Limits that are charged beyond their room.
+    fn broken_limits(&self) -> BTreeSet<usize> {
+        let limits = &self.instance.quotas.limits;
+        (0..limits.len()).filter(|l| self.charged[*l] > limits[*l].room.max(0)).collect()
+    }
+
+    /// Takes pods to come off their nodes until every quota has room for what exists, or none is left that would help: the
+    /// least important and last ones first.
+    pub(in super::super) fn give_way_to_quotas(&mut self) {
+        let mut broken = self.broken_limits();
+        if broken.is_empty() {
+            return;
+        }
+        let templates = &self.instance.snapshot.templates;
+        let came = |pod: &usize| self.pods[*pod].existing.is_none() && self.pods[*pod].node.is_some();
+        let mut pods: Vec<usize> = (0..self.pods.len()).filter(came).collect();
+        pods.sort_by_key(|pod| (templates[self.pods[*pod].template].priority, std::cmp::Reverse(*pod)));
+        for pod in pods {
+            if broken.is_empty() {
+                return;
+            }
+            if self.pods[pod].charge.iter().any(|(limit, _)| broken.contains(limit)) {
+                self.bind(pod, None);
+                broken = self.broken_limits();
+            }
+        }
+    }
+
     /// Groups whose pods grow beyond a quota.
     pub(in super::super) fn overdrawn(&self) -> BTreeSet<usize> {
-        let limits = &self.instance.quotas.limits;
-        let broken: BTreeSet<usize> = (0..limits.len()).filter(|l| self.charged[*l] > limits[*l].room.max(0)).collect();
+        let broken = self.broken_limits();
         if broken.is_empty() {
             return BTreeSet::new();
         }

@@ -17,6 +17,7 @@ use super::Watch;
 const OPTIMAL_GAP: f64 = 1e-6;
 
 /// What the program proved.
+#[derive(Clone)]
 pub(super) struct Proof {
     pub(super) bound: f64,
     /// Cost of the pool-level plan in whole numbers, where one was found.

@@ -73,6 +73,9 @@ pub(super) fn cut(state: &Occupancy<'_>, names: &Names, index: &Index, scope: &S
         |budget: &usize| scope.templates.iter().any(|template| instance.limits.budgets_of(*template).contains(budget));
     let budgets = (0..instance.snapshot.budgets.len()).filter(covers);
     snapshot.budgets = budgets.map(|budget| instance.snapshot.budgets[budget].clone()).collect();
+    let gangs = scope.templates.iter().filter_map(|template| state.relations.templates[*template].gang);
+    let gangs: BTreeSet<usize> = gangs.collect();
+    snapshot.gangs = gangs.into_iter().map(|gang| instance.snapshot.gangs[gang].clone()).collect();
     let menus = scope.groups.iter().filter_map(|group| instance.groups[*group].menu.cloned()).collect();
     let whole = scope.groups.iter().map(|group| instance.groups[*group].id.clone()).collect();
     let plan = plan(state, names, index, (&groups, &scope.groups), (&pods, &nodes, &daemons));
@@ -98,7 +101,7 @@ fn domains(state: &Occupancy<'_>, scope: &Scope) -> Vec<usize> {
     open.filter(|node| !std::mem::replace(&mut seen[layout.class_of[state.nodes[*node].site]], true)).collect()
 }
 
-/// Templates with the numbers they have in the part. Of those that are not judged, rules about other pods are left out.
+/// Templates with the numbers they have in the part. Of those that are not judged, rules about pods elsewhere are left out.
 struct Templates<'s> {
     judged: &'s BTreeSet<usize>,
     numbers: BTreeMap<usize, usize>,
@@ -116,6 +119,8 @@ impl Templates<'_> {
                 own.rules.pod_affinity.clear();
                 own.rules.pod_anti_affinity.clear();
                 own.rules.topology_spread.clear();
+                own.rules.volumes.single.clear();
+                own.rules.volumes.to_bind.clear();
             }
             self.list.push(own);
         }

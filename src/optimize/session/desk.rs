@@ -11,14 +11,11 @@ use super::index::Index;
 use super::intake::Edits;
 use super::judge::{Accounts, Judge, Verdict};
 use super::names::NodeNames;
-use super::replan::{Planned, Way};
+use super::replan::{MOST_NODES_FIRST_FIT, Planned, Way};
 use super::scope::Rules;
 
 /// Options of a workload that are tried: those that the prices say are best, and the one that changes nothing.
 const MOST_OPTIONS: usize = 8;
-
-/// Nodes up to which pods are also placed first-fit, which looks at each.
-const MOST_NODES_FIRST_FIT: usize = 500;
 
 /// What trying takes of a session.
 pub(super) struct Desk<'s> {
@@ -53,12 +50,11 @@ impl Desk<'_> {
     ) -> Differing {
         let mark = state.mark();
         let mut trials: Vec<(f64, usize, Way)> = Vec::new();
-        let ways: &[Way] = if state.instance.standing <= MOST_NODES_FIRST_FIT {
-            &[Way::BestFit, Way::FirstFit]
-        } else {
-            &[Way::BestFit]
-        };
+        let still = unchanged(state.instance)[group];
+        let few = state.instance.standing <= MOST_NODES_FIRST_FIT;
         for option in self.options(state, group) {
+            // As it was, and greedily, is always among them: nothing that is taken costs more.
+            let ways: &[Way] = if few || option == still { &[Way::BestFit, Way::Greedy] } else { &[Way::BestFit] };
             for &way in ways {
                 if planned.place(state, self.index, self.guide, (option, way)) {
                     trials.push((state.cost().total(), option, way));

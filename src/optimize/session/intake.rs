@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::resources::Resources;
-use crate::domain::snapshot::Pod;
+use crate::domain::snapshot::{Pod, Snapshot};
 
 use super::super::instance::{PodFacts, Standing, dense_demand, standing_of};
 use super::super::relations::Relations;
@@ -122,6 +122,7 @@ impl Intake<'_> {
         let number_of_last = self.index.state_of[last];
         self.index.remove_existing(self.instance.pods(), pod);
         self.instance.remove_pod(pod);
+        self.charge(facts.template, -1);
         self.held.snapshot.pods.swap_remove(pod);
         if let Some(moved) = self.held.snapshot.pods.get(pod) {
             self.index.renumber(&moved.namespace, &moved.name, pod);
@@ -139,6 +140,7 @@ impl Intake<'_> {
         let group = planned.then_some(group);
         let facts = PodFacts { standing, group, template: pod.template, node, demand };
         self.use_node(&facts, 1, edits);
+        self.charge(facts.template, 1);
         self.instance.add_pod(facts);
         self.held.snapshot.pods.push(pod);
         edits.came.push(self.held.snapshot.pods.len() - 1);
@@ -150,6 +152,23 @@ impl Intake<'_> {
         edits.nodes.insert(node);
         for (used, amount) in self.relations.layout.used_now[node].iter_mut().zip(&facts.demand) {
             *used = used.saturating_add(sign * amount);
+        }
+    }
+
+    /// What quotas say is used grows by a pod of the template, or shrinks (−1).
+    fn charge(&mut self, template: usize, sign: i64) {
+        let Snapshot { quotas, templates, .. } = &mut self.held.snapshot;
+        let template = &templates[template];
+        for quota in quotas.iter_mut().filter(|quota| quota.charges(template)) {
+            let charges: Vec<(String, i64)> = quota
+                .of_pods()
+                .map(|(name, _)| (name.to_owned(), quota.charge(name, template, &template.requests)))
+                .collect();
+            for (name, amount) in charges {
+                if let Some(used) = quota.used.0.get_mut(&name) {
+                    *used = used.saturating_add(sign * amount);
+                }
+            }
         }
     }
 

@@ -7,11 +7,13 @@ use crate::domain::plan::{CostParts, Plan};
 use crate::domain::snapshot::WorkloadId;
 
 use super::super::check::part::{
-    Part, PartReport, Stock, Totals, WorkloadCost, check_part, check_quotas, check_totals,
+    Charged, Part, PartReport, Stock, Totals, WorkloadCost, check_charges, check_part, check_quotas, check_totals,
 };
 use super::super::check::{CheckReport, Violation, check};
+use super::super::instance::Standing;
 use super::super::occupancy::Occupancy;
 use super::super::plan::{Names, plan_with};
+use super::super::quotas::Charge;
 use super::cut::{Cut, Scope, cut};
 use super::held::Held;
 use super::index::Index;
@@ -69,6 +71,7 @@ impl Judge<'_> {
         if sound && !nodes.is_empty() {
             sound = check_quotas(&self.held.catalog, &stock(state)).is_empty();
         }
+        sound = sound && check_charges(charged(state)).is_empty();
         if sound { Verdict::Sound(report) } else { Verdict::Broken }
     }
 
@@ -94,6 +97,42 @@ impl Judge<'_> {
             nodes: snapshot.nodes.len() as u32,
         }
     }
+}
+
+/// What quotas of namespaces are charged: pods that exist and stay, pods to come with a node, and those of `DaemonSets` on
+/// nodes that are bought.
+fn charged<'s>(state: &Occupancy<'s>) -> Vec<Charged<'s>> {
+    let instance = state.instance;
+    let limits = &instance.quotas.limits;
+    let mut then = vec![0_i64; limits.len()];
+    if limits.is_empty() {
+        return Vec::new();
+    }
+    let mut add = |charge: &Charge| charge.iter().for_each(|(limit, amount)| then[*limit] += amount);
+    for pod in &state.pods {
+        let stays = match (pod.existing, pod.standing) {
+            (None, _) => pod.node.is_some(),
+            (_, Standing::Leaving) => false,
+            (_, Standing::Daemon) => pod.origin.is_none_or(|node| state.nodes[node].open),
+            _ => !pod.removed,
+        };
+        if stays {
+            add(&pod.charge);
+        }
+    }
+    for node in state.nodes.iter().filter(|node| node.bought && node.open) {
+        let daemons = instance.sites[node.site].daemons.iter();
+        daemons.filter_map(|daemon| instance.snapshot.workloads[*daemon].template).for_each(|template| {
+            add(&instance.quotas.own(template));
+        });
+    }
+    let charged = limits.iter().zip(then).map(|(limit, then)| Charged {
+        quota: &instance.snapshot.quotas[limit.quota],
+        resource: &limit.resource,
+        before: limit.now,
+        then,
+    });
+    charged.collect()
 }
 
 fn stock<'s>(state: &'s Occupancy<'_>) -> impl Iterator<Item = Stock<'s>> + Clone {

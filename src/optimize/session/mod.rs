@@ -28,11 +28,13 @@ use std::mem::take;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::clock::{Clock, StopRule};
+use crate::domain::earlier::EarlierPlan;
 use crate::domain::menu::Menu;
 use crate::domain::plan::{Binding, Certificate, CostParts, Plan, Stopped};
 use crate::domain::policy::Policy;
 use crate::domain::snapshot::Snapshot;
 
+use super::incumbent::MEANINGFUL;
 use super::instance::{Instance, Standing, choose_options};
 use super::occupancy::{Occupancy, PodState, Shelf};
 use super::plan::{explain, plan_with};
@@ -40,7 +42,7 @@ use super::relations::Relations;
 use super::resume::resume;
 use super::round::{Guide, unchanged};
 use super::shrink::surplus;
-use super::{EarlierPlan, OptimizeError, Progress, certificate, search, validate};
+use super::{OptimizeError, Progress, certificate, search, validate};
 
 use before::Before;
 use bound::Bound;
@@ -55,9 +57,6 @@ use names::NodeNames;
 pub(super) use prices::Prices;
 use replan::Planned;
 use scope::Rules;
-
-/// Cost an hour below which one plan is not cheaper than another.
-const MEANINGFUL: f64 = 1e-9;
 
 /// A planned cluster that takes changes in.
 pub struct Session {
@@ -81,12 +80,13 @@ impl Session {
     /// Plans the cluster as [`super::plan`] does, and keeps the plan. Inputs are taken over; [`Session::snapshot`] and
     /// [`Session::menus`] show them as they are now.
     ///
-    /// Where pods have claims of volumes, or preferences that the policy prices, every change is judged on the whole cluster,
-    /// which takes as long as the cluster is large.
+    /// Where pods have preferences that the policy prices, every change is judged on the whole cluster, which takes as long
+    /// as the cluster is large.
+    ///
+    /// What resource quotas say is used moves with the pods that come and go, as the API server has it.
     ///
     /// # Errors
-    /// If a price is negative or no number, or if the cluster has resource quotas or gangs: what a change leaves of those is
-    /// known to new plans only.
+    /// If a price is negative or no number.
     pub fn new(
         snapshot: Snapshot,
         catalog: Catalog,
@@ -97,10 +97,6 @@ impl Session {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Self, Plan), OptimizeError> {
         validate(&catalog, &policy, &menus)?;
-        let counted = [("resource quotas", !snapshot.quotas.is_empty()), ("gangs", !snapshot.gangs.is_empty())];
-        if let Some((rule, _)) = counted.into_iter().find(|(_, there)| *there) {
-            return Err(OptimizeError::NotKept { rule });
-        }
         let (plan, prices) = search::search(&snapshot, &catalog, &policy, &menus, None, stop, clock, progress);
         let held = Held::new(snapshot, catalog, policy, menus);
         Ok((Self::of(held, &plan, prices), plan))
@@ -219,6 +215,7 @@ impl Session {
             group,
             &edits.templates,
         );
+        instance.quotas.renew(instance.snapshot, &instance.groups, &instance.pods, group);
         self.bound.renew_group(&instance, group);
         for &node in &edits.nodes {
             self.bound.renew_node(&instance, node, &self.index.on_node[node]);
@@ -331,7 +328,7 @@ fn enter_pods(state: &mut Occupancy<'_>, index: &mut Index, group: usize, edits:
         };
         let number = state.pods.len();
         index.add(instance, number, &state_of_pod);
-        state.pods.push(state_of_pod);
+        state.push_pod(state_of_pod);
         state.bind(number, facts.node);
     }
     planned.with_those_that_came(state, index)
@@ -340,8 +337,7 @@ fn enter_pods(state: &mut Occupancy<'_>, index: &mut Index, group: usize, edits:
 fn forget(state: &mut Occupancy<'_>, index: &mut Index, namespace: &str, pod: usize) {
     state.bind(pod, None);
     index.forget(namespace, pod, &state.pods[pod]);
-    let facts = &mut state.pods[pod];
-    (facts.existing, facts.group, facts.origin, facts.removed) = (None, None, None, true);
+    state.forget(pod);
 }
 
 /// Tells the guide what the group's pods are worth.

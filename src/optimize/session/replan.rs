@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::super::buy::buy_greedily;
 use super::super::consolidate::consolidate_some;
-use super::super::first_fit::first_fit;
+use super::super::first_fit::{first_node, first_offer};
+use super::super::gangs::complete_gangs;
 use super::super::instance::{Group, Standing};
 use super::super::mend::mend_some;
 use super::super::occupancy::{Occupancy, PodState};
-use super::super::place::{place_waiting, relieve};
+use super::super::place::{in_order, place_waiting, relieve};
 use super::super::round::Guide;
 use super::super::shrink::surplus;
 use super::desk::Differing;
@@ -20,13 +21,21 @@ use super::intake::Edits;
 /// for them.
 const MOST_EMPTIED: usize = 24;
 
+/// Nodes up to which pods are placed first-fit, which looks at each.
+pub(super) const MOST_NODES_FIRST_FIT: usize = 500;
+
+/// Nodes given back that are looked at whether they should stand again.
+const MOST_REOPENED: usize = 24;
+
 /// How to place what waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     /// As large plans are made: the node it fills best, and nodes bought by their worth.
     BestFit,
-    /// The first node that takes it, and the first offer.
-    FirstFit,
+    /// Everything as it was planned, and the workload's own pods that wait go to the first node that takes them (of a large
+    /// cluster, to the one they leave fullest), and else to the first offer that does. What follows only lowers the cost,
+    /// so that no other way costs more than this.
+    Greedy,
     /// Nothing is placed or bought: pods that wait go on waiting.
     Wait,
 }
@@ -84,24 +93,34 @@ impl Planned {
         let known = self.pods.len();
         self.pods.extend(index.of_group[self.group].iter().skip(known).map(|pod| (*pod, None, true)));
         self.take_off(state, option);
+        state.ask_gangs_again();
         let coming = self.set_replicas(state, index);
-        self.bring_back(state);
-        if relieve(state).is_err() {
+        self.bring_back(state, way == Way::Greedy);
+        state.give_way_to_quotas();
+        if state.overdrawn().contains(&self.group) || relieve(state).is_err() {
             return false;
         }
-        mend_some(state, self.pods.iter().map(|(pod, ..)| *pod));
-        self.take_places(state, &coming);
+        if way != Way::Greedy {
+            mend_some(state, self.pods.iter().map(|(pod, ..)| *pod));
+        }
+        self.take_places(state, &coming, way != Way::Greedy);
         let never = || false;
         match way {
             Way::BestFit => {
                 place_waiting(state, |_| true);
+                stand_again(state);
                 if state.waiting().iter().any(|pod| state.pods[*pod].group.is_some()) {
                     buy_greedily(state, guide, &never);
                 }
             }
-            Way::FirstFit => first_fit(state),
+            Way::Greedy => {
+                self.fit(state);
+                place_waiting(state, |_| true);
+                stand_again(state);
+            }
             Way::Wait => return true,
         }
+        complete_gangs(state, guide, &never);
         consolidate_some(state, guide, self.worth_a_look(state), MOST_EMPTIED);
         true
     }
@@ -139,7 +158,8 @@ impl Planned {
             state.bind(pod, None);
             let template = state.pods[pod].template;
             let demand = demands.entry(template).or_insert_with(|| Arc::from(group.demand(template, size)));
-            state.pods[pod].demand = Arc::clone(demand);
+            let charge = state.instance.quotas.charge(self.group, template, size);
+            state.resize(pod, Arc::clone(demand), charge);
         }
     }
 
@@ -176,7 +196,8 @@ impl Planned {
     }
 
     /// Pods that exist go to where they were planned, else home, else wherever they may; their node stands again if need be.
-    fn bring_back(&self, state: &mut Occupancy<'_>) {
+    /// With `homing` they move nowhere they were not planned to.
+    fn bring_back(&self, state: &mut Occupancy<'_>, homing: bool) {
         let mut astray = Vec::new();
         for &(pod, planned, _) in &self.pods {
             let facts = &state.pods[pod];
@@ -192,7 +213,11 @@ impl Planned {
             let home = state.pods[pod].origin;
             let found = state.wish(pod).and_then(|wish| {
                 let takes = |node: &usize| state.admits(&wish, *node);
-                planned.filter(takes).or(home.filter(takes)).or_else(|| state.best_node(&wish, |_| true))
+                planned
+                    .filter(takes)
+                    .or(home.filter(|_| homing))
+                    .or(home.filter(takes))
+                    .or_else(|| state.best_node(&wish, |_| true))
             });
             let node = found.or(home);
             if let Some(closed) = node.filter(|node| !state.nodes[*node].open) {
@@ -202,8 +227,38 @@ impl Planned {
         }
     }
 
-    /// Pods that wait take the places that were planned for such before.
-    fn take_places(&self, state: &mut Occupancy<'_>, coming: &[usize]) {
+    /// Its pods that wait go to the first node that takes them, or to the one they leave fullest where there are many, and
+    /// else to a new node of the first offer that does.
+    fn fit(&self, state: &mut Occupancy<'_>) {
+        let waits = |pod: &usize| {
+            let facts = &state.pods[*pod];
+            facts.node.is_none() && !facts.removed && facts.standing == Standing::Waiting
+        };
+        let waiting: Vec<usize> = self.pods.iter().map(|(pod, ..)| *pod).filter(waits).collect();
+        let many = state.instance.standing > MOST_NODES_FIRST_FIT;
+        // It is judged when it comes, whatever may become uneven later.
+        let keeps_even = state.keeps_even();
+        state.keep_even(false);
+        let mut hopeless: BTreeSet<usize> = BTreeSet::new();
+        for pod in waiting {
+            let template = state.pods[pod].template;
+            if hopeless.contains(&template) {
+                continue;
+            }
+            let found = state
+                .wish(pod)
+                .and_then(|wish| if many { state.best_node(&wish, |_| true) } else { first_node(state, &wish) });
+            let node = found.or_else(|| first_offer(state, pod));
+            if node.is_none() {
+                hopeless.insert(template);
+            }
+            state.bind(pod, node);
+        }
+        state.keep_even(keeps_even);
+    }
+
+    /// Pods that wait go where they were planned, or, with `any`, take the places that were planned for such before.
+    fn take_places(&self, state: &mut Occupancy<'_>, coming: &[usize], any: bool) {
         let waiting = self.pods.iter().map(|(pod, ..)| *pod).filter(|pod| {
             let facts = &state.pods[*pod];
             facts.existing.is_some() && facts.standing == Standing::Waiting && !facts.removed
@@ -223,7 +278,7 @@ impl Planned {
             let Some(wish) = state.wish(pod) else { continue };
             let found = own.filter(|node| state.admits(&wish, *node));
             let found = found.or_else(|| {
-                let place = places.iter().rposition(|node| state.admits(&wish, *node))?;
+                let place = places.iter().rposition(|node| any && state.admits(&wish, *node))?;
                 Some(places.swap_remove(place))
             });
             state.bind(pod, found);
@@ -240,6 +295,33 @@ impl Planned {
     }
 }
 
+/// Nodes that were given back stand again where pods that wait are worth it, the cheapest first.
+fn stand_again(state: &mut Occupancy<'_>) {
+    let instance = state.instance;
+    let price = |node: usize| instance.sites[node].price_per_hour - instance.node_change_price();
+    let mut closed: Vec<usize> = (0..instance.standing).filter(|node| !state.nodes[*node].open).collect();
+    closed.sort_by(|a, b| price(*a).total_cmp(&price(*b)).then(a.cmp(b)));
+    let mut waiting = in_order(state);
+    for node in closed.into_iter().take(MOST_REOPENED) {
+        waiting.retain(|pod| state.pods[*pod].node.is_none());
+        if waiting.is_empty() {
+            return;
+        }
+        let mark = state.mark();
+        state.reopen(node);
+        let mut saved = 0.0;
+        for &pod in &waiting {
+            if state.has_room(pod, node) && state.wish(pod).is_some_and(|wish| state.admits(&wish, node)) {
+                state.bind(pod, Some(node));
+                saved += instance.unplaced_price(state.pods[pod].template);
+            }
+        }
+        if saved <= price(node) {
+            state.roll_back(mark);
+        }
+    }
+}
+
 fn set_removed(state: &mut Occupancy<'_>, pod: usize, removed: bool) {
     if state.pods[pod].removed != removed {
         state.set_removed(pod, removed);
@@ -253,20 +335,9 @@ fn push(state: &mut Occupancy<'_>, index: &mut Index, group: usize) -> Option<us
     let size = state.choice(group)?.size;
     let mut names = (1_usize..).map(|number| format!("{}-new-{number}", facts.id.name));
     let name = names.find(|name| index.find(&facts.id.namespace, name).is_none())?;
-    let pod = PodState {
-        existing: None,
-        name: name.into(),
-        group: Some(group),
-        template,
-        standing: Standing::Waiting,
-        demand: facts.demand(template, size).into(),
-        charge: state.instance.quotas.charge(group, template, size),
-        origin: None,
-        node: None,
-        removed: true,
-    };
+    let pod = PodState { removed: true, ..PodState::to_come(state.instance, group, (template, size), name) };
     let number = state.pods.len();
     index.add(state.instance, number, &pod);
-    state.pods.push(pod);
+    state.push_pod(pod);
     Some(number)
 }

@@ -1,11 +1,11 @@
-//! What a change can have an effect on: which templates' rules look at whose pods, and whether the domains that spreads
-//! count are still the same.
+//! Which rules reach across workloads, and so what a change can have an effect on: which templates' rules look at whose
+//! pods, and whether the domains that spreads count are still the same. What is summed over the cluster (limits of the
+//! policy, quotas) ties nobody: it is judged by numbers ([`super::judge`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::rules::{Taint, TaintEffect};
 use crate::domain::snapshot::PodTemplate;
-use crate::domain::volumes::PodVolumes;
 
 use super::super::instance::Instance;
 use super::super::occupancy::Occupancy;
@@ -20,9 +20,15 @@ pub(super) struct Rules {
     owners: Vec<Vec<usize>>,
     /// Templates that each disruption budget covers.
     covered: Vec<Vec<usize>>,
+    /// Templates of each gang.
+    gangs: Vec<Vec<usize>>,
+    /// Templates that use each claim of one pod.
+    claims: Vec<Vec<usize>>,
+    /// Templates that a volume must be found for: they may want the same ones.
+    binders: Vec<usize>,
     /// A spread sees single nodes: each that comes or goes is a domain.
     sees_nodes: bool,
-    /// Rules that reach as far as the cluster does: claims of volumes, and preferences where they have a price.
+    /// Preferences that have a price: each pod that comes may change what others miss.
     reach_far: bool,
 }
 
@@ -33,6 +39,9 @@ impl Rules {
             members: vec![Vec::new(); counters],
             owners: vec![Vec::new(); counters],
             covered: vec![Vec::new(); instance.limits.budgets.len()],
+            gangs: vec![Vec::new(); instance.snapshot.gangs.len()],
+            claims: vec![Vec::new(); relations.claims.len()],
+            binders: Vec::new(),
             sees_nodes: false,
             reach_far: reach_far(instance),
         };
@@ -58,11 +67,22 @@ impl Rules {
         for counter in owned(relations, template) {
             self.owners[counter].push(template);
         }
+        let own = &relations.templates[template];
+        if let Some(gang) = own.gang {
+            self.gangs[gang].push(template);
+        }
+        for &claim in &own.claims {
+            self.claims[claim].push(template);
+        }
+        if own.binds {
+            self.binders.push(template);
+        }
     }
 
     /// A template comes that has the labels and rules of another.
     pub(super) fn template_like(&mut self, template: usize, other: usize) {
-        for list in self.members.iter_mut().chain(&mut self.owners).chain(&mut self.covered) {
+        let lists = self.members.iter_mut().chain(&mut self.owners).chain(&mut self.covered);
+        for list in lists.chain(&mut self.gangs).chain(&mut self.claims).chain([&mut self.binders]) {
             if list.contains(&other) {
                 list.push(template);
             }
@@ -83,7 +103,11 @@ impl Rules {
             let counted = relations.templates[template].counted_by.iter().flat_map(|counter| &self.owners[*counter]);
             let selected = owned(relations, template).flat_map(|counter| &self.members[counter]);
             let budgets = instance.limits.budgets_of(template).iter().flat_map(|budget| &self.covered[*budget]);
-            for &other in counted.chain(selected).chain(budgets) {
+            let own = &relations.templates[template];
+            let gang = own.gang.iter().flat_map(|gang| &self.gangs[*gang]);
+            let claims = own.claims.iter().flat_map(|claim| &self.claims[*claim]);
+            let binders = self.binders.iter().filter(|_| own.binds);
+            for &other in counted.chain(selected).chain(budgets).chain(gang).chain(claims).chain(binders) {
                 if tied.insert(other) {
                     waiting.push(other);
                 }
@@ -126,9 +150,8 @@ fn reach_far(instance: &Instance<'_>) -> bool {
             || rules.topology_spread.iter().any(|spread| !spread.hard)
     };
     let soft = |taints: &[Taint]| taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule);
-    let preferred = snapshot.templates.iter().any(prefers) || instance.sites.iter().any(|site| soft(&site.taints));
-    let claimed = |template: &PodTemplate| template.rules.volumes != PodVolumes::default();
-    instance.preference_price > 0.0 && preferred || snapshot.templates.iter().any(claimed)
+    let preferred = || snapshot.templates.iter().any(prefers) || instance.sites.iter().any(|site| soft(&site.taints));
+    instance.preference_price > 0.0 && preferred()
 }
 
 /// Counters that rules of the template's pods are about.

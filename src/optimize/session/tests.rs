@@ -1,6 +1,8 @@
 //! Sessions against the whole checker, against new plans of the same cluster, and against themselves.
 
+mod begun;
 mod cluster;
+mod greedy;
 
 use std::collections::BTreeSet;
 
@@ -10,7 +12,8 @@ use rand_pcg::Pcg64Mcg;
 use super::*;
 use crate::check::check;
 use crate::domain::clock::Stopped as StoppedClock;
-use crate::domain::snapshot::WorkloadId;
+use crate::domain::resources::Resources;
+use crate::domain::snapshot::{Pod, WorkloadId};
 use cluster::{Cluster, cluster, menu, pod, requests, room_for};
 use cut::Scope;
 use desk::Differing;
@@ -290,13 +293,4 @@ fn a_change_that_does_not_fit_is_refused_and_changes_nothing() {
         assert!(refused.contains(message), "{refused}");
         assert_eq!(session.plan(), before, "{message}");
     }
-}
-
-#[test]
-fn a_planner_is_not_kept_for_a_cluster_with_quotas_or_gangs() {
-    use crate::domain::snapshot::Gang;
-    let Cluster { mut snapshot, catalog, policy, menus } = cluster(1);
-    snapshot.gangs.push(Gang { namespace: "default".to_owned(), name: "train".to_owned(), min_members: 2 });
-    let session = Session::new(snapshot, catalog, policy, menus, &stop(), &StoppedClock, &mut |_| ());
-    assert_eq!(session.err(), Some(OptimizeError::NotKept { rule: "gangs" }));
 }

@@ -19,6 +19,7 @@ pub(super) fn document(run: &Run) -> PlanDocument {
         provenance: provenance(&run.provenance),
         policy: policy(&run.policy, &run.snapshot),
         cluster: cluster(&run.snapshot),
+        kept: run.kept,
         certificate: certificate(&plan.certificate, &run.outlook),
         workloads: plan.workloads.iter().map(|w| workload(w, &run.policy.planning, made_at_ms)).collect(),
         nodes: plan.nodes.iter().map(|n| node(n, &run.outlook)).collect(),

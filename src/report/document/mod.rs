@@ -4,6 +4,7 @@
 //! currency unit an hour, shares are 0..1, times RFC 3339 in UTC. What is not known is `null` or left out.
 
 mod compare;
+mod earlier;
 mod forecasts;
 mod from_run;
 mod outlook;
@@ -24,6 +25,7 @@ pub use self::parse::parse;
 pub use self::quantities::Quantities;
 pub use self::schedule::{InstantDocument, NodeChangeDocument, ReplicasDocument, ScheduleDocument};
 pub use self::steps::{ActionDocument, DeferredDocument, StepsDocument, WaveDocument};
+use crate::domain::earlier::Kept;
 use crate::domain::outlook::LeadTime;
 use crate::domain::plan::{Binding, Conflict, CostParts, NodeState, Placement, Removal, Stopped, Unplaced};
 use crate::domain::{CapacityType, PriceSource, Run};
@@ -50,6 +52,9 @@ pub struct PlanDocument {
     /// The cluster as it stood.
     #[serde(default)]
     pub cluster: ClusterDocument,
+    /// What it keeps of the plan it was begun from; left out where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// What is proven.
     pub certificate: CertificateDocument,
     /// Every workload, sorted by id.

@@ -342,6 +342,7 @@ fn scenarios(document: &PlanDocument, width: usize, wide: bool) -> Vec<String> {
 
 fn trust(document: &PlanDocument, width: usize) -> Vec<String> {
     let mut sentences: Vec<String> = order::forecast_trust(document).into_iter().collect();
+    sentences.extend(document.kept.map(|kept| format!("Kept of the earlier plan: {}.", prose::kept(&kept))));
     sentences.push(format!("{}.", prose::way_there(document)));
     let example = order::by_importance(document).first().map(|w| printable(&w.full_name()));
     let next = example.map(|name| format!("Next: plimsoll explain PLAN.json {name}"));

@@ -7,16 +7,15 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
-use crate::domain::policy::{
-    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Spread, Target,
-    WorkloadSelector,
-};
+use crate::domain::policy::{Costs, DisruptionLimits, Objective, Planning, Policy, Spread, Target};
+use crate::domain::quota::ResourceQuota;
 use crate::domain::resources::{CPU, MEMORY, PODS, Resources};
 use crate::domain::rules::{
-    HOSTNAME_LABEL, HostPort, INSTANCE_TYPE_LABEL, LabelSelector, PodAffinityTerm, Taint, TaintEffect, TopologySpread,
-    ZONE_LABEL,
+    HOSTNAME_LABEL, HostPort, INSTANCE_TYPE_LABEL, LabelSelector, NodeSelectorTerm, Operator, PodAffinityTerm,
+    Requirement, Taint, TaintEffect, TopologySpread, ZONE_LABEL,
 };
-use crate::domain::snapshot::{Amount, DisruptionBudget, Node, Pod, PodTemplate, Snapshot, Workload, WorkloadId};
+use crate::domain::snapshot::{Amount, DisruptionBudget, Gang, Node, Pod, PodTemplate, Snapshot, Workload, WorkloadId};
+use crate::domain::volumes::{ClaimToBind, VolumeToBind};
 
 /// Inputs of a plan.
 #[derive(Debug, Clone)]
@@ -78,6 +77,10 @@ pub(super) fn cluster(seed: u64) -> Cluster {
     let menus: Vec<WorkloadId> = menus.map(|w| w.id.clone()).collect();
     let menus = menus.iter().map(|id| menu(&mut rng, &snapshot, id)).collect();
     let policy = policy(&mut rng);
+    let mut rng = Pcg64Mcg::seed_from_u64(seed ^ 0x0071_07a5);
+    quotas(&mut rng, &mut snapshot);
+    gang(&mut rng, &mut snapshot);
+    claims(&mut rng, &mut snapshot);
     Cluster { snapshot, catalog: catalog(&mut rng, zones), policy, menus }
 }
 
@@ -96,6 +99,68 @@ fn node(rng: &mut Pcg64Mcg, number: usize, zones: usize) -> Node {
     node
 }
 
+/// A quota on all pods, in one cluster of three: what is used now and a little more, or less. One in two says what is used.
+fn quotas(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot) {
+    if rng.random_bool(0.67) {
+        return;
+    }
+    let requests = snapshot.pods.iter().map(|pod| &snapshot.templates[pod.template].requests);
+    let used = [("pods", snapshot.pods.len() as i64), ("requests.cpu", requests.map(|r| r.get(CPU)).sum())];
+    let more = [rng.random_range(-1..8), 250 * rng.random_range(-2..16)];
+    let hard = used.iter().zip(more).map(|((name, used), more)| (*name, (used + more).max(0)));
+    snapshot.quotas.push(ResourceQuota {
+        namespace: "shop".to_owned(),
+        name: "all".to_owned(),
+        hard: Resources::of(hard),
+        used: if rng.random_bool(0.5) { Resources::of(used) } else { Resources::default() },
+        scopes: Vec::new(),
+    });
+}
+
+/// The template of a workload that is placed.
+fn some_template<'s>(rng: &mut Pcg64Mcg, snapshot: &'s mut Snapshot) -> &'s mut PodTemplate {
+    let placed: Vec<usize> = snapshot.workloads.iter().filter(|w| !w.daemon).filter_map(|w| w.template).collect();
+    &mut snapshot.templates[pick(rng, &placed)]
+}
+
+/// Claims of one pod, claims to bind, and volumes in a zone that several of them may have, in one cluster of four.
+fn claims(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot) {
+    if rng.random_bool(0.75) {
+        return;
+    }
+    for _ in 0..rng.random_range(0..3) {
+        some_template(rng, snapshot).rules.volumes.single = vec!["data".to_owned()];
+    }
+    for _ in 0..rng.random_range(0..3) {
+        let volume = |number: i32| VolumeToBind {
+            name: format!("volume-{number}"),
+            affinity: Some(vec![NodeSelectorTerm {
+                expressions: vec![Requirement {
+                    key: ZONE_LABEL.to_owned(),
+                    operator: Operator::In,
+                    values: vec![ZONES[number as usize % 2].to_owned()],
+                }],
+                fields: Vec::new(),
+            }]),
+        };
+        let volumes = (rng.random_range(0..2)..rng.random_range(2..5)).map(volume).collect();
+        let made = rng.random_bool(0.2).then(Vec::new);
+        some_template(rng, snapshot).rules.volumes.to_bind = vec![ClaimToBind { claim: None, volumes, made }];
+    }
+}
+
+/// A gang of one or two workloads, in one cluster of three.
+fn gang(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot) {
+    if rng.random_bool(0.67) {
+        return;
+    }
+    for _ in 0..rng.random_range(1..3) {
+        some_template(rng, snapshot).gang = Some("train".to_owned());
+    }
+    let gang = Gang { namespace: "shop".to_owned(), name: "train".to_owned(), min_members: rng.random_range(1..7) };
+    snapshot.gangs.push(gang);
+}
+
 /// A `DaemonSet`, in one cluster of two.
 fn agents(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot) {
     if rng.random_bool(0.5) {
@@ -110,39 +175,11 @@ fn agents(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot) {
     for (number, node) in there.iter().enumerate() {
         snapshot.pods.push(pod(&id, &format!("agent-{number}"), 0, Some(node.clone())));
     }
-    snapshot.workloads.push(Workload { daemon: true, scalable: false, ..declared(id, 0, there.len() as u32) });
-}
-
-fn declared(id: WorkloadId, template: usize, replicas: u32) -> Workload {
-    Workload {
-        id,
-        replicas,
-        labels: BTreeMap::new(),
-        selector: LabelSelector::default(),
-        template: Some(template),
-        scalable: true,
-        daemon: false,
-        batch: false,
-    }
+    snapshot.workloads.push(Workload { daemon: true, scalable: false, ..Workload::plain(id, 0, there.len() as u32) });
 }
 
 pub(super) fn pod(workload: &WorkloadId, name: &str, template: usize, node: Option<String>) -> Pod {
-    Pod {
-        namespace: workload.namespace.clone(),
-        name: name.to_owned(),
-        uid: String::new(),
-        workload: workload.clone(),
-        template,
-        ready: node.is_some(),
-        node,
-        deleting: false,
-        do_not_evict: false,
-        deletion_cost: 0,
-        created_ms: None,
-        scheduled_ms: None,
-        ready_ms: None,
-        scheduler_message: None,
-    }
+    Pod::plain(workload.clone(), name, template, node.as_deref())
 }
 
 fn workload(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot, app: usize, apps: usize) {
@@ -189,7 +226,7 @@ fn workload(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot, app: usize, apps: usize
             max_unavailable: Some(Amount::Count(1)),
         });
     }
-    snapshot.workloads.push(declared(id, number, replicas));
+    snapshot.workloads.push(Workload::plain(id, number, replicas));
 }
 
 /// A node with room for a pod of the template, whatever rules say: what stands is taken for granted.
@@ -244,43 +281,31 @@ fn catalog(rng: &mut Pcg64Mcg, zones: usize) -> Catalog {
 
 fn policy(rng: &mut Pcg64Mcg) -> Policy {
     let target = Target {
-        name: "all".to_owned(),
-        selects: WorkloadSelector::default(),
         min_replicas: 0,
         max_replicas: 100,
-        scale_replicas: true,
-        resize_requests: true,
-        min_requests: Resources::default(),
-        max_requests: Resources::default(),
-        objective: Objective::Utilisation { share: 0.6 },
         max_risk: 1.0,
-        behavior: Behavior::default(),
         spread: rng
             .random_bool(0.2)
             .then(|| Spread { topology_key: ZONE_LABEL.to_owned(), max_skew: rng.random_range(2..5) }),
-        max_spot_share: None,
         zone_loss: rng.random_bool(0.1).then_some(Amount::Percent(30)),
         max_unavailable: rng.random_bool(0.3).then_some(Amount::Count(1)),
+        ..Target::free("all", Objective::Utilisation { share: 0.6 })
+    };
+    let costs = Costs {
+        move_per_core: 0.02,
+        node_change: 0.05,
+        breach_per_replica_hour: 1.0,
+        unplaced_per_hour: 20.0,
+        preference_per_hour: 0.0,
+        amortise_hours: 2.0,
     };
     Policy {
-        name: "test".to_owned(),
-        source: "test".to_owned(),
-        mode: Mode::Recommend,
-        targets: vec![target],
         disruption: DisruptionLimits {
             max_moves: Amount::Percent(rng.random_range(0..60)),
             max_drains: Amount::Count(rng.random_range(0..4)),
             max_waves: 3,
             remove_nodes: rng.random_bool(0.9),
             add_nodes: rng.random_bool(0.9),
-        },
-        costs: Costs {
-            move_per_core: 0.02,
-            node_change: 0.05,
-            breach_per_replica_hour: 1.0,
-            unplaced_per_hour: 20.0,
-            preference_per_hour: 0.0,
-            amortise_hours: 2.0,
         },
         planning: Planning {
             step_ms: 60_000,
@@ -292,8 +317,6 @@ fn policy(rng: &mut Pcg64Mcg) -> Policy {
             estimate_per_gpu_hour: 1.0,
             ..Planning::default()
         },
-        metrics: MetricMapping::default(),
-        events: Vec::new(),
-        places: BTreeMap::new(),
+        ..Policy::unlimited("test", vec![target], costs)
     }
 }

@@ -6,6 +6,7 @@ use crate::domain::policy::{Mode, Objective, PackBy, Planning, Target};
 use crate::domain::snapshot::Amount;
 use crate::domain::{PriceSource, Resources, Run};
 use crate::format::{counted, date_time, duration, money, percent, printable, quantile};
+use crate::prose;
 
 /// Targets listed.
 const TARGETS: usize = 60;
@@ -58,7 +59,7 @@ fn settings(run: &Run) -> Vec<Setting> {
     };
     let allowed = |allowed: bool| if allowed { "allowed" } else { "not allowed" };
     let setting = |name, value| Setting { name, value };
-    vec![
+    let mut settings = vec![
         setting("Policy", format!("{} ({})", printable(&policy.name), printable(&policy.source))),
         setting("Mode", mode(policy.mode).to_owned()),
         setting(
@@ -83,7 +84,9 @@ fn settings(run: &Run) -> Vec<Setting> {
         setting("A move costs, a core", money(costs.move_per_core)),
         setting("A node change costs", money(costs.node_change)),
         setting("One-time prices are spread over", duration(costs.amortise_hours * 3600.0)),
-    ]
+    ];
+    settings.extend(run.kept.map(|kept| setting("Kept of the earlier plan", prose::kept(&kept))));
+    settings
 }
 
 /// What is planned for, and what the policy states where that was too short.
