@@ -205,7 +205,7 @@ fn a_schedule_begun_late_is_held_to_the_limit_of_the_whole_and_its_plans_are_sou
     let limit = |forecasts: &[Forecast]| {
         horizon::stop_for_now(&policy, forecasts, &StopRule { time_limit: Duration::from_secs(100), ..stop() }, &clock)
     };
-    assert_eq!(limit(&[forecast(&cores)]).time_limit, Duration::from_secs(60));
+    assert_eq!(limit(&[forecast(&cores)]).time_limit, Duration::from_mins(1));
     assert_eq!(limit(&[]).time_limit, Duration::from_secs(100));
 }
 
