@@ -12,7 +12,7 @@ use super::super::incumbent::Incumbent;
 use super::super::model;
 use super::super::pattern_bound::pattern_bound;
 use super::super::pools::pools_by_node;
-use super::super::priced::{Charge, gives_back, priced, settled};
+use super::super::priced::{Charge, gives_back, priced, settled, with_less_room};
 use super::super::purchase::purchase;
 use super::super::restrict::around;
 use super::super::round::Guide;
@@ -108,7 +108,7 @@ impl<'a> Stages<'a, '_> {
         }
         self.report(Stage::Round, incumbent, Some(proof.bound));
         let watch = self.watch;
-        let solve = |charge| whole_at_a_price(problem, &relaxed.row_prices, charge, watch);
+        let solve = |charge| at_a_price(problem, &relaxed.row_prices, charge, watch);
         let found = std::thread::scope(|scope| {
             let beside = (watch.stop.threads > 1).then(|| scope.spawn(|| solve(Charge::AllRows)));
             let each = solve(Charge::EachRow);
@@ -118,11 +118,11 @@ impl<'a> Stages<'a, '_> {
         let found = || found.iter().flatten();
         proof.bound = found().map(|found| found.bound).fold(proof.bound, f64::max);
         self.report(Stage::Place, incumbent, Some(proof.bound));
-        for values in found().filter_map(|found| found.values.as_ref()) {
+        for values in found().flat_map(|found| &found.plans) {
             let guide = self.guide(problem, values, &relaxed.row_prices);
             self.follow(incumbent, self.pools, &guide, proof);
         }
-        found().any(|found| found.values.is_some())
+        found().any(|found| !found.plans.is_empty())
     }
 
     /// The whole integer program, beside the search for plans where there is a second thread.
@@ -234,21 +234,31 @@ impl<'a> Stages<'a, '_> {
     }
 }
 
-/// The program with room at a price in whole numbers, and whole nodes bought for what it leaves; the bound is one of the
-/// program itself.
-fn whole_at_a_price(problem: &Problem, row_prices: &[f64], charge: Charge, watch: Watch<'_>) -> Whole {
+/// What the program with room at a price in whole numbers says.
+struct AtAPrice {
+    /// A bound of the program itself.
+    bound: f64,
+    /// Values of plans by pools, with whole nodes bought for what the priced program leaves.
+    plans: Vec<Vec<f64>>,
+}
+
+fn at_a_price(problem: &Problem, row_prices: &[f64], charge: Charge, watch: Watch<'_>) -> AtAPrice {
     let effort = |share: f64| Effort { relative_gap: PRICED_GAP, ..watch.effort(share) };
     let priced = priced(problem, row_prices, charge);
     let share = if charge == Charge::EachRow { PART_SHARE } else { ALL_ROWS_SHARE };
     let found = integer(&priced, &Restriction::none(&priced), effort(share), None);
-    let values = found.values.and_then(|values| {
-        let rest = settled(problem, &values);
+    let buy = |problem: &Problem, values: &[f64]| {
+        let rest = settled(problem, values);
         integer(problem, &rest, effort(SETTLED_SHARE), None).values.or_else(|| {
             let relaxed = relax_within(problem, &rest, watch.effort(SETTLED_SHARE));
             (relaxed.outcome == Outcome::Finished).then_some(relaxed.values)
         })
+    };
+    let plans = found.values.iter().flat_map(|values| {
+        let tight = (charge == Charge::EachRow).then(|| with_less_room(problem));
+        [buy(problem, values), tight.and_then(|problem| buy(&problem, values))]
     });
-    Whole { values, bound: certificate::solver_bound(&priced, found.bound) }
+    AtAPrice { bound: certificate::solver_bound(&priced, found.bound), plans: plans.flatten().collect() }
 }
 
 /// Works, and says when it is over.
