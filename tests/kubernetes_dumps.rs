@@ -245,7 +245,9 @@ fn node(name: &str, zone: &str) -> serde_json::Value {
 /// A pod spec that asks for a little, with other fields beside.
 fn spec(fields: serde_json::Value) -> serde_json::Value {
     let mut spec = json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "100m"}}}]});
-    spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    if let serde_json::Value::Object(fields) = fields {
+        spec.as_object_mut().unwrap().extend(fields);
+    }
     spec
 }
 
