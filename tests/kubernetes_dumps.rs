@@ -245,7 +245,9 @@ fn node(name: &str, zone: &str) -> serde_json::Value {
 /// A pod spec that asks for a little, with other fields beside.
 fn spec(fields: serde_json::Value) -> serde_json::Value {
     let mut spec = json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "100m"}}}]});
-    spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    if let serde_json::Value::Object(fields) = fields {
+        spec.as_object_mut().unwrap().extend(fields);
+    }
     spec
 }
 
@@ -383,4 +385,28 @@ fn a_set_without_its_class_in_the_dump_is_placed_anywhere_with_a_warning() {
     assert!(snapshot.warnings.iter().any(|w| w.contains("the default StorageClass")), "{:?}", snapshot.warnings);
     let (snapshot, _) = plan_of(&[node("a", "a"), set(1, Some("zonal"))]);
     assert!(snapshot.warnings.iter().any(|w| w.contains("a StorageClass that is not in")), "{:?}", snapshot.warnings);
+}
+
+#[test]
+fn preemption_is_named_where_a_pod_waits_that_could_do_it() {
+    let pod = |name: &str, cpu: &str, priority: i32, fields: serde_json::Value| {
+        let mut spec = spec(fields);
+        spec["priority"] = json!(priority);
+        spec["containers"][0]["resources"]["requests"]["cpu"] = json!(cpu);
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": name}, "spec": spec})
+    };
+    let running = pod("running", "3", 10, json!({"nodeName": "a"}));
+    for (waiting, named) in [
+        (pod("waiting", "2", 11, json!({})), true),
+        (pod("waiting", "2", 11, json!({"preemptionPolicy": "PreemptLowerPriority"})), true),
+        (pod("waiting", "2", 11, json!({"preemptionPolicy": "Never"})), false),
+        (pod("waiting", "2", 10, json!({})), false),
+        (pod("waiting", "2", 11, json!({"schedulingGates": [{"name": "later"}]})), false),
+    ] {
+        let (_, plan) = plan_of(&[node("a", "z"), running.clone(), waiting.clone()]);
+        let rules = plan.certificate.unmodelled_rules;
+        let expected: &[&str] = if named { &["preemption of pods of lower priority (1 pod)"] } else { &[] };
+        assert_eq!(rules, expected, "{waiting}");
+        assert!(plan.removals.is_empty() && plan.unplaced.len() == 1, "nobody is displaced");
+    }
 }
