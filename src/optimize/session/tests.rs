@@ -51,7 +51,7 @@ fn change(rng: &mut Pcg64Mcg, session: &Session) -> Change {
                 let node = rng.random_bool(0.6).then(|| room_for(rng, snapshot, template)).flatten();
                 let name = format!("{}-came-{number}-{}", id.name, rng.random_range(0..1000));
                 if !own.contains(&name) && change.came.iter().all(|pod| pod.name != name) {
-                    change.came.push(pod(&id, &name, template, node));
+                    change.came.push(pod(&id, &name, template, node.as_deref()));
                 }
             }
         }

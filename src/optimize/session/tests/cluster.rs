@@ -173,13 +173,13 @@ fn agents(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot) {
     snapshot.templates.push(template);
     let there: Vec<String> = snapshot.nodes.iter().filter(|n| n.taints.is_empty()).map(|n| n.name.clone()).collect();
     for (number, node) in there.iter().enumerate() {
-        snapshot.pods.push(pod(&id, &format!("agent-{number}"), 0, Some(node.clone())));
+        snapshot.pods.push(pod(&id, &format!("agent-{number}"), 0, Some(node)));
     }
     snapshot.workloads.push(Workload { daemon: true, scalable: false, ..Workload::plain(id, 0, there.len() as u32) });
 }
 
-pub(super) fn pod(workload: &WorkloadId, name: &str, template: usize, node: Option<String>) -> Pod {
-    Pod::plain(workload.clone(), name, template, node.as_deref())
+pub(super) fn pod(workload: &WorkloadId, name: &str, template: usize, node: Option<&str>) -> Pod {
+    Pod::plain(workload.clone(), name, template, node)
 }
 
 fn workload(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot, app: usize, apps: usize) {
@@ -213,7 +213,7 @@ fn workload(rng: &mut Pcg64Mcg, snapshot: &mut Snapshot, app: usize, apps: usize
     let replicas = rng.random_range(1..7_u32);
     for replica in 0..replicas {
         let node = rng.random_bool(0.8).then(|| room_for(rng, snapshot, number)).flatten();
-        let mut pod = pod(&id, &format!("app-{app}-{replica}"), number, node);
+        let mut pod = pod(&id, &format!("app-{app}-{replica}"), number, node.as_deref());
         pod.do_not_evict = rng.random_bool(0.05);
         snapshot.pods.push(pod);
     }

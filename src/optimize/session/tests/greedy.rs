@@ -66,7 +66,7 @@ impl<'c> Greedy<'c> {
             Unplaced { namespace: id.namespace.clone(), workload: label.clone(), count: 0, reasons: Vec::new() };
         greedy.plan.unplaced.push(Unplaced { count: waiting.len() as u32, ..unplaced });
         for pod in waiting {
-            greedy.fit(pod);
+            greedy.fit(&pod);
         }
         greedy.plan.unplaced.retain(|unplaced| unplaced.count > 0);
         greedy
@@ -90,11 +90,11 @@ impl<'c> Greedy<'c> {
         sound
     }
 
-    fn fit(&mut self, pod: Placement) {
+    fn fit(&mut self, pod: &Placement) {
         let mut nodes: Vec<String> =
             self.plan.nodes.iter().filter(|n| n.state != NodeState::Remove).map(|n| n.name.clone()).collect();
         nodes.sort_by_key(|name| (name.starts_with("new-") || name.starts_with("bought-"), name.len(), name.clone()));
-        if nodes.iter().any(|node| self.tries(&pod, node)) || self.cluster.snapshot.workloads.iter().any(|w| w.daemon) {
+        if nodes.iter().any(|node| self.tries(pod, node)) || self.cluster.snapshot.workloads.iter().any(|w| w.daemon) {
             return;
         }
         for offer in &self.cluster.catalog.offers {
@@ -112,7 +112,7 @@ impl<'c> Greedy<'c> {
                     used_now: Resources::default(),
                     used: Resources::default(),
                 });
-                if self.tries(&pod, &name) {
+                if self.tries(pod, &name) {
                     return;
                 }
                 self.plan.nodes.pop();
