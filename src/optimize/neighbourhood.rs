@@ -36,7 +36,7 @@ const TREE_NODES: i32 = 20;
 const LOCAL_GAP: f64 = 1e-4;
 
 /// Cost an hour below which one state is not cheaper than another.
-const MEANINGFUL: f64 = 1e-7;
+const LEAST_GAIN: f64 = 1e-7;
 
 /// Where the rotation stands.
 pub(super) struct Neighbourhoods {
@@ -91,7 +91,7 @@ impl Neighbourhoods {
         let found = answers(&asked, effort, threads);
         for (number, (survey, program)) in asked.iter().enumerate() {
             let Some(values) = found.get(&number) else { continue };
-            let gained = program.problem.cost_of(&program.still) - program.problem.cost_of(values) > MEANINGFUL;
+            let gained = program.problem.cost_of(&program.still) - program.problem.cost_of(values) > LEAST_GAIN;
             if gained && carry_out(state, survey, program, values) {
                 self.idle = 0;
             }
@@ -123,7 +123,7 @@ fn solve(program: &Program, effort: Effort) -> Option<Vec<f64>> {
 /// Whether the answer makes the state cheaper; else nothing is changed.
 fn carry_out(state: &mut Occupancy<'_>, survey: &Survey, program: &Program, values: &[f64]) -> bool {
     let (mark, before) = (state.mark(), state.cost().total());
-    let done = apply(state, survey, &program.columns, values) && state.cost().total() < before - MEANINGFUL;
+    let done = apply(state, survey, &program.columns, values) && state.cost().total() < before - LEAST_GAIN;
     if !done {
         state.roll_back(mark);
     }

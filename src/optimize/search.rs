@@ -122,11 +122,7 @@ pub(super) fn search(
     if !earlier.is_some_and(|earlier| stages.take_up(&mut incumbent, &problem, earlier)) {
         stages.first_plans(&mut incumbent, &problem);
     }
-    let bought = stages.buy_by_patterns(&mut incumbent, &problem);
-    if coarse.is_some() {
-        // With a cheap plan at hand it is soon seen that first-fit costs more, which in a small cluster is known at once.
-        stages.fit_first(&mut incumbent);
-    }
+    let bought = stages.second_plans(&mut incumbent, &problem);
     // Of what is bought from nothing, patterns prove more than a coarser program can.
     let relaxed = if bought.is_some() && coarse.is_some() {
         Relaxation::skipped()
@@ -237,6 +233,16 @@ impl<'a> Stages<'a, '_> {
                 state.map(|state| incumbent.offer(state));
             }
         }
+    }
+
+    /// What waits bought for by node patterns, and in a large cluster placed first-fit: with a cheap plan at hand it is soon
+    /// seen that first-fit costs more, which in a small cluster is known at once. The bound of patterns, if there is one.
+    fn second_plans(&mut self, incumbent: &mut Incumbent<'a>, problem: &Problem) -> Option<f64> {
+        let bound = self.buy_by_patterns(incumbent, problem);
+        if self.coarse.is_some() {
+            self.fit_first(incumbent);
+        }
+        bound
     }
 
     /// Whatever waits placed first-fit: no plan is to be dearer.

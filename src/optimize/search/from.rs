@@ -60,7 +60,7 @@ impl<'a> Stages<'a, '_> {
         let still = start(self.instance, self.relations, &unchanged(self.instance));
         let mut anew = Incumbent::new(still, check);
         self.first_plans(&mut anew, problem);
-        self.buy_by_patterns(&mut anew, problem);
+        self.second_plans(&mut anew, problem);
         self.go_on(&mut anew, problem, relaxed, &mut begun);
         proof.bound = proof.bound.max(begun.bound);
         let pool_costs = [proof.pool_cost, begun.pool_cost];
