@@ -11,11 +11,12 @@ mod joint;
 #[path = "optimizer_oracles/warm.rs"]
 mod warm;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use plimsoll::domain::clock::{Clock, StopRule, Stopped as StoppedClock};
-use plimsoll::domain::plan::{NodeState, Plan};
+use plimsoll::domain::plan::{NodeState, Placement, PlacementState, Plan};
 use plimsoll::domain::rules::{LabelSelector, ZONE_LABEL};
 use plimsoll::optimize;
 use proptest::prelude::*;
@@ -72,6 +73,27 @@ proptest! {
         let bound = certificate.bound_per_hour + certificate.unplaceable_per_hour;
         prop_assert!(bound <= optimum + 1e-9, "bound {bound} above the optimum {optimum}");
         prop_assert!(cost_of(&plan) >= optimum - 1e-9, "cost {} below the optimum {optimum}", cost_of(&plan));
+    }
+
+    #[test]
+    fn no_pod_leaves_its_zone_while_one_of_its_like_comes_there(case in case()) {
+        let (plan, snapshot) = (solve(&case), snapshot(&case));
+        let mut zones: BTreeMap<&str, &str> = plan.nodes.iter().map(|n| (n.name.as_str(), n.zone.as_str())).collect();
+        zones.extend(snapshot.nodes.iter().map(|n| (n.name.as_str(), n.zone.as_str())));
+        let leaves = |p: &Placement| p.from.as_deref().map(|from| zones[from]).filter(|zone| *zone != zones[&*p.node]);
+        for mover in &plan.placements {
+            let Some(home) = leaves(mover) else { continue };
+            // Nor does one that could give its place leave the mover's as its own.
+            let comes = |p: &&Placement| {
+                p.workload == mover.workload
+                    && p.state != PlacementState::Stay
+                    && zones[&*p.node] == home
+                    && p.from.as_deref().is_none_or(|from| zones[from] != home && from != mover.node)
+                    && mover.from.as_ref() != Some(&p.node)
+            };
+            let other = plan.placements.iter().find(comes);
+            prop_assert!(other.is_none(), "{mover:?} and {other:?}");
+        }
     }
 
     #[test]

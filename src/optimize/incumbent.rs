@@ -72,6 +72,23 @@ impl<'a> Incumbent<'a> {
         self.state = state;
     }
 
+    /// Takes a change in that costs nothing, where its plan passes the check as the one before did.
+    pub(super) fn rearrange(&mut self, change: impl FnOnce(&mut Occupancy<'a>)) {
+        let mark = self.state.mark();
+        change(&mut self.state);
+        if self.state.mark() == mark {
+            return;
+        }
+        let cost = self.state.cost().total();
+        let plan = plan_of(&self.state);
+        let report = (self.check)(&plan);
+        if self.feasible() && report.violations.is_empty() && cost <= self.cost + MEANINGFUL {
+            (self.plan, self.report) = (plan, report);
+        } else {
+            self.state.roll_back(mark);
+        }
+    }
+
     /// Whether its plan passed the check.
     pub(super) fn feasible(&self) -> bool {
         self.report.violations.is_empty()

@@ -25,6 +25,7 @@ pub mod check;
 mod coarse;
 mod conflict;
 mod consolidate;
+mod destinations;
 pub mod eligibility;
 mod evenness;
 mod first_fit;

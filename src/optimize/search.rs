@@ -20,6 +20,7 @@ use super::certificate;
 use super::check::check;
 use super::coarse::{Coarse, coarser};
 use super::conflict::conflict;
+use super::destinations::stay_in_zones;
 use super::first_fit::{first_fit, first_fit_below};
 use super::gangs::disband;
 use super::improve::{Rotation, improve};
@@ -144,6 +145,9 @@ pub(super) fn search(
             first_fit(state);
             false
         });
+    }
+    if !watch.out_of_time() {
+        incumbent.rearrange(stay_in_zones);
     }
     stages.report(Stage::Check, &incumbent, Some(proof.bound));
     let watch = Watch { kept: Duration::ZERO, ..watch };
