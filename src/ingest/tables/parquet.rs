@@ -9,10 +9,12 @@ mod tests;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use polars::error::PolarsError;
 use polars_arrow::array::{Array, BooleanArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::compute::concatenate::concatenate;
 use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit};
 use polars_arrow::types::NativeType;
+use polars_parquet::parquet::page::CompressedPage;
 use polars_parquet::read::schema::{SchemaInferenceOptions, parquet_to_arrow_schema_with_options};
 use polars_parquet::read::{
     BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader, RowGroupMetadata, column_iter_to_arrays,
@@ -72,7 +74,7 @@ pub(super) fn open(file: String, mut input: Box<dyn Input + '_>) -> Result<Table
                 (column, (kind != Kind::Other).then(|| field.clone()))
             })
             .unzip();
-        Ok::<_, polars::error::PolarsError>((metadata, columns, fields))
+        Ok::<_, PolarsError>((metadata, columns, fields))
     })?;
     let mut header = Header { file: file.clone(), columns, all_text: false };
     let mut parquet = Parquet { file, input, size, metadata, fields };
@@ -155,8 +157,12 @@ impl Parquet<'_> {
         read.map_err(|e| InputError::whole(&self.file, format!("failed to read: {e}")))?;
         let count = rows.len();
         let array = guarded(&self.file, || {
-            let pages = PageReader::new(std::io::Cursor::new(bytes.into()), chunk, Vec::new(), usize::MAX);
-            let pages = BasicDecompressor::new(pages, Vec::new());
+            let bytes = std::io::Cursor::new(bytes.into());
+            let pages = || PageReader::new(bytes.clone(), chunk, Vec::new(), usize::MAX);
+            if !pages().all(|page| page.is_ok_and(|page| is_sized(&page, chunk))) {
+                return Err(PolarsError::ComputeError(CONTRADICTION.into()));
+            }
+            let pages = BasicDecompressor::new(pages(), Vec::new());
             let kind = &chunk.descriptor().descriptor.primitive_type;
             let filter = Filter::new_ranged(rows.start, rows.end);
             let (arrays, _) = column_iter_to_arrays(vec![pages], vec![kind], field.clone(), Some(filter))?;
@@ -216,6 +222,15 @@ impl Parquet<'_> {
             };
             chunks.any(|chunk| known(chunk).is_some_and(|(nulls, values)| nulls < values))
         })
+    }
+}
+
+/// Whether a page claims no more values than its column has. The decoder makes room for as many as are claimed, and where
+/// there is no such room the program ends.
+fn is_sized(page: &CompressedPage, chunk: &ColumnChunkMetadata) -> bool {
+    match page {
+        CompressedPage::Data(page) => usize::try_from(chunk.num_values()).is_ok_and(|most| page.num_values() <= most),
+        CompressedPage::Dict(_) => true,
     }
 }
 

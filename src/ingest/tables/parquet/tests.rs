@@ -246,3 +246,23 @@ fn a_file_cut_off_anywhere_is_refused() {
         assert!(read(&whole[..end]).is_err(), "{end} of {} bytes", whole.len());
     }
 }
+
+/// A damaged length must not make the decoder ask for room that no machine has, which would end the program.
+#[test]
+fn a_file_with_any_byte_changed_is_read_or_refused() {
+    let values = (0..30).map(|i| (i % 7 != 0).then_some(f64::from(i % 3))).collect();
+    let table = [("step", steps(30)), ("value", primitive(ArrowDataType::Float64, values))];
+    for (version, encoding) in [(Version::V1, Encoding::Plain), (Version::V2, Encoding::RleDictionary)] {
+        let whole = written(&table, Way { version, encoding, ..PLAIN });
+        let rows = read(&whole).unwrap().len();
+        for place in 0..whole.len() {
+            for byte in [0x00, 0x01, 0x0f, 0x7f, 0x80, 0xff, whole[place] ^ 0x01, whole[place] ^ 0x10] {
+                let mut damaged = whole.clone();
+                damaged[place] = byte;
+                if let Ok(samples) = read(&damaged) {
+                    assert!(samples.len() <= rows, "{} rows with {byte:#x} at {place}", samples.len());
+                }
+            }
+        }
+    }
+}
