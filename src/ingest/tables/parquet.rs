@@ -3,6 +3,7 @@
 //! Columns are decoded by what they hold, not by what a data frame would make of them: every width of integer, decimals,
 //! and texts however they are encoded.
 
+mod footer;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +55,9 @@ pub(super) struct Parquet<'a> {
 pub(super) fn open(file: String, mut input: Box<dyn Input + '_>) -> Result<Table<'_>, InputError> {
     let unreadable = |e: std::io::Error| InputError::whole(&file, format!("failed to read: {e}"));
     let size = input.seek(SeekFrom::End(0)).map_err(unreadable)?;
+    if !footer::is_sized(&mut input, size).map_err(unreadable)? {
+        return Err(broken(&file, CONTRADICTION));
+    }
     let (metadata, columns, fields) = guarded(&file, || {
         let metadata = read_metadata(&mut input)?;
         let declared = infer_schema(&metadata)?;
