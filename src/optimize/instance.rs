@@ -2,6 +2,7 @@
 //! pod and node. Built once, then only read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::{Deref, DerefMut};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::menu::{Menu, MenuEntry};
@@ -79,6 +80,12 @@ pub(super) struct Group<'a> {
     pub(super) workload: Option<&'a Workload>,
     pub(super) target: Option<&'a Target>,
     pub(super) menu: Option<&'a Menu>,
+    pub(super) facts: GroupFacts,
+}
+
+/// What is known of a group beside the input that it was read from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GroupFacts {
     /// Its pods that exist (without those being deleted).
     pub(super) pods: Vec<usize>,
     /// How many of them stay where they are, those on unknown nodes included.
@@ -101,11 +108,25 @@ pub(super) struct Group<'a> {
     pub(super) templates: Vec<usize>,
 }
 
+impl Deref for Group<'_> {
+    type Target = GroupFacts;
+
+    fn deref(&self) -> &GroupFacts {
+        &self.facts
+    }
+}
+
+impl DerefMut for Group<'_> {
+    fn deref_mut(&mut self) -> &mut GroupFacts {
+        &mut self.facts
+    }
+}
+
 /// One choice of a group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
     pub(super) replicas: u32,
-    /// Index into [`Group::sizes`].
+    /// Index into [`GroupFacts::sizes`].
     pub(super) size: usize,
     pub(super) risk_cost_per_hour: f64,
     /// Index into the menu's entries.
@@ -286,21 +307,13 @@ fn groups_of<'a>(
     let groups: Vec<Group<'a>> = planned
         .map(|id| {
             let workload = known.get(id).copied();
+            let template = workload.and_then(|w| w.template).filter(|t| *t < snapshot.templates.len());
             Group {
                 id,
                 workload,
                 target: workload.and_then(|w| policy.target_for(w)),
                 menu: menus.get(id).copied().filter(|m| !m.entries.is_empty()),
-                pods: Vec::new(),
-                fixed: 0,
-                elsewhere: 0,
-                running: 0,
-                template: workload.and_then(|w| w.template).filter(|t| *t < snapshot.templates.len()),
-                options: Vec::new(),
-                current: None,
-                sizes: Vec::new(),
-                demands: BTreeMap::new(),
-                templates: Vec::new(),
+                facts: GroupFacts { template, ..GroupFacts::default() },
             }
         })
         .collect();
@@ -324,9 +337,9 @@ pub(super) fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, pods: &
     let declared = if keeps_pods { existing.max(to_come) } else { declared.max(fewest) };
     let own_size = group.template.and_then(|t| snapshot.templates.get(t)).map(|t| &t.requests);
     if let Some(menu) = group.menu.filter(|_| !keeps_pods) {
+        let target = group.target;
         let may_choose = |entry: &MenuEntry| {
-            entry.replicas >= fewest
-                && group.target.is_none_or(|target| within(target, entry, declared, own_size.map(asked)))
+            entry.replicas >= fewest && target.is_none_or(|target| within(target, entry, declared, own_size.map(asked)))
         };
         for (index, entry) in menu.entries.iter().enumerate().filter(|(_, e)| may_choose(e)) {
             let own = own_size.is_some_and(|own| asked(own) == asked(&entry.requests));
@@ -367,10 +380,11 @@ pub(super) fn choose_options(group: &mut Group<'_>, snapshot: &Snapshot, pods: &
     let templates: BTreeSet<usize> =
         group.pods.iter().map(|p| snapshot.pods[*p].template).chain(group.template).collect();
     for &template in templates.iter().filter(|t| **t < snapshot.templates.len()) {
-        for (size, requests) in group.sizes.iter().enumerate() {
+        let facts = &mut group.facts;
+        for (size, requests) in facts.sizes.iter().enumerate() {
             let own = &snapshot.templates[template];
             let requests = requests.as_ref().unwrap_or(&own.requests);
-            group.demands.insert((template, size), dense_demand_of(resources, requests, &own.rules.volumes));
+            facts.demands.insert((template, size), dense_demand_of(resources, requests, &own.rules.volumes));
         }
     }
     group.templates = group.demands.keys().map(|(t, _)| *t).collect::<BTreeSet<_>>().into_iter().collect();

@@ -62,8 +62,7 @@ fn without(mut state: Occupancy<'_>, lost: &BTreeSet<usize>) -> Vec<Survivor> {
     for &node in lost {
         for pod in state.nodes[node].pods.clone() {
             state.bind(pod, None);
-            // It is made anew, and does not come from anywhere.
-            state.pods[pod].origin = None;
+            state.uproot(pod);
             match state.pods[pod].group {
                 Some(group) => gone.entry(group).or_default().push(pod),
                 None => state.set_removed(pod, true),

@@ -39,7 +39,7 @@ impl Wish {
 impl Occupancy<'_> {
     /// What must be known of a pod that has no node at the moment, before nodes are looked at.
     pub(in super::super) fn wish(&self, pod: usize) -> Option<Wish> {
-        let state = &self.pods[pod];
+        let state = &self.state.pods[pod];
         let moving = state.origin.is_some();
         if moving && !self.may_move(pod) {
             return None;
@@ -52,9 +52,9 @@ impl Occupancy<'_> {
         let Limits { most_spot, zone_cap } = self.limits_of(state);
         Some(Wish {
             pod,
-            bounds: self.spreads.bounds(self.relations, state),
-            founds: own.affinity.iter().all(|c| self.totals[*c] == 0 && own.counted_by.binary_search(c).is_ok()),
-            spot_full: most_spot.is_some_and(|most| state.group.is_some_and(|g| self.on_spot[g] >= most)),
+            bounds: self.state.spreads.bounds(self.relations, state),
+            founds: own.affinity.iter().all(|c| self.state.totals[*c] == 0 && own.counted_by.binary_search(c).is_ok()),
+            spot_full: most_spot.is_some_and(|most| state.group.is_some_and(|g| self.state.on_spot[g] >= most)),
             zone_cap,
             moving,
         })
@@ -73,15 +73,15 @@ impl Occupancy<'_> {
 
     /// Whether the node has what the pod reserves.
     pub(in super::super) fn has_room(&self, pod: usize, node: usize) -> bool {
-        let (state, on) = (&self.pods[pod], &self.nodes[node]);
+        let (state, on) = (&self.state.pods[pod], &self.state.nodes[node]);
         state.demand.iter().zip(&on.free).all(|(amount, free)| *amount <= 0 || amount <= free)
     }
 
     /// Whether the pod may go to the node, every hard rule considered.
     pub(in super::super) fn admits(&self, wish: &Wish, node: usize) -> bool {
-        let on = &self.nodes[node];
+        let on = &self.state.nodes[node];
         let class = self.relations.layout.class_of[on.site];
-        let home = wish.moving && self.pods[wish.pod].origin == Some(node);
+        let home = wish.moving && self.state.pods[wish.pod].origin == Some(node);
         on.open
             && (self.relations.layout.classes[class].accepts_new || home)
             && self.has_room(wish.pod, node)
@@ -91,12 +91,12 @@ impl Occupancy<'_> {
 
     /// Whether the rules that are the same for all nodes of the class let the pod on.
     fn class_admits(&self, wish: &Wish, class: usize) -> bool {
-        let state = &self.pods[wish.pod];
+        let state = &self.state.pods[wish.pod];
         let layout = &self.relations.layout;
         let facts = &layout.classes[class];
         (self.by_name(state) || self.site_admits(state, facts.site))
             && !(wish.spot_full && facts.spot)
-            && wish.zone_cap.is_none_or(|cap| state.group.is_none_or(|g| self.in_zone[g][facts.zone] < cap))
+            && wish.zone_cap.is_none_or(|cap| state.group.is_none_or(|g| self.state.in_zone[g][facts.zone] < cap))
             && self.relations_admit(wish, facts.site, |key| {
                 (key != layout.host_key).then(|| layout.domains[facts.site][key])
             })
@@ -104,7 +104,7 @@ impl Occupancy<'_> {
 
     /// Whether the rules about this one node let the pod on.
     fn node_admits(&self, wish: &Wish, on: &NodeState) -> bool {
-        let state = &self.pods[wish.pod];
+        let state = &self.state.pods[wish.pod];
         let host_key = self.relations.layout.host_key;
         (!self.by_name(state) || self.site_admits(state, on.site))
             && self.ports_free(state, on)
@@ -126,55 +126,58 @@ impl Occupancy<'_> {
         let ports = |pod: &PodState| &self.relations.templates[pod.template].host_ports;
         let own = ports(pod);
         own.is_empty()
-            || !on.pods.iter().any(|p| ports(&self.pods[*p]).iter().any(|a| own.iter().any(|b| a.conflicts_with(b))))
+            || !on
+                .pods
+                .iter()
+                .any(|p| ports(&self.state.pods[*p]).iter().any(|a| own.iter().any(|b| a.conflicts_with(b))))
     }
 
     /// Whether rules about other pods let the pod on, for those topology keys of which a domain is given.
     fn relations_admit(&self, wish: &Wish, site: usize, domain: impl Fn(usize) -> Option<Option<usize>>) -> bool {
-        let own = &self.relations.templates[self.pods[wish.pod].template];
+        let own = &self.relations.templates[self.state.pods[wish.pod].template];
         let counters = &self.relations.counters;
         let count = |counts: &[Vec<u32>], counter: usize, domain: Option<usize>| {
             domain.and_then(|d| counts[counter].get(d)).copied().unwrap_or(0)
         };
         let holds =
             |counter: &usize, rule: &dyn Fn(Option<usize>) -> bool| domain(counters[*counter].key).is_none_or(rule);
-        own.anti_affinity.iter().all(|c| holds(c, &|d| count(&self.counts, *c, d) == 0))
+        own.anti_affinity.iter().all(|c| holds(c, &|d| count(&self.state.counts, *c, d) == 0))
             && own
                 .counted_by
                 .iter()
                 .filter(|c| counters[**c].guarded)
-                .all(|c| holds(c, &|d| count(&self.owners, *c, d) == 0))
+                .all(|c| holds(c, &|d| count(&self.state.owners, *c, d) == 0))
             && own
                 .affinity
                 .iter()
-                .all(|c| holds(c, &|d| if wish.founds { d.is_some() } else { count(&self.counts, *c, d) > 0 }))
+                .all(|c| holds(c, &|d| if wish.founds { d.is_some() } else { count(&self.state.counts, *c, d) > 0 }))
             && wish
                 .bounds
                 .iter()
-                .all(|bound| domain(bound.key).is_none_or(|d| self.spreads.allow(self.relations, bound, site, d)))
+                .all(|bound| domain(bound.key).is_none_or(|d| self.state.spreads.allow(self.relations, bound, site, d)))
     }
 
     /// The node that would be fullest with the pod on it, among those that pass; ties go to the first.
     pub(in super::super) fn best_node(&self, wish: &Wish, passes: impl Fn(usize) -> bool) -> Option<usize> {
         let layout = &self.relations.layout;
-        let state = &self.pods[wish.pod];
+        let state = &self.state.pods[wish.pod];
         let least = Room::for_demand(layout, &state.demand);
         let mut best: Option<(Room, usize)> = None;
         for class in 0..layout.classes.len() {
             // A node that takes no new pods takes back its own.
             let home = |node: usize| wish.moving && state.origin == Some(node);
             let open = layout.classes[class].accepts_new;
-            let homes = state.origin.is_some_and(|n| wish.moving && layout.class_of[self.nodes[n].site] == class);
+            let homes = state.origin.is_some_and(|n| wish.moving && layout.class_of[self.state.nodes[n].site] == class);
             if !(open || homes) || !self.class_admits(wish, class) {
                 continue;
             }
             let found =
-                self.fullness.of_class(class, least).take_while(|key| best.is_none_or(|best| *key < best)).find(
+                self.state.fullness.of_class(class, least).take_while(|key| best.is_none_or(|best| *key < best)).find(
                     |(_, n)| {
                         (open || home(*n))
                             && passes(*n)
                             && self.has_room(wish.pod, *n)
-                            && self.node_admits(wish, &self.nodes[*n])
+                            && self.node_admits(wish, &self.state.nodes[*n])
                     },
                 );
             best = found.or(best);
@@ -184,15 +187,15 @@ impl Occupancy<'_> {
 
     /// The fullest of these nodes that takes the pod.
     pub(in super::super) fn best_among(&self, wish: &Wish, nodes: impl Iterator<Item = usize>) -> Option<usize> {
-        let room = |node: usize| Room::of_node(&self.relations.layout, &self.nodes[node]);
+        let room = |node: usize| Room::of_node(&self.relations.layout, &self.state.nodes[node]);
         nodes.filter(|n| self.admits(wish, *n)).min_by_key(|n| (room(*n), *n))
     }
 
     /// Whether the pod, which stands on the node, breaks a rule that also holds for pods that stand.
     pub(in super::super) fn offends(&self, pod: usize, node: usize) -> bool {
-        let state = &self.pods[pod];
+        let state = &self.state.pods[pod];
         let Some(group) = state.group else { return false };
-        let on = &self.nodes[node];
+        let on = &self.state.nodes[node];
         let class = &self.relations.layout.classes[self.relations.layout.class_of[on.site]];
         let Limits { most_spot, zone_cap } = self.limits_of(state);
         let evicts = || {
@@ -204,25 +207,25 @@ impl Occupancy<'_> {
                     .any(|t| t.effect == TaintEffect::NoExecute && !rules.tolerations.iter().any(|x| x.covers(t)))
             })
         };
-        most_spot.is_some_and(|most| class.spot && self.on_spot[group] > most)
-            || zone_cap.is_some_and(|cap| self.in_zone[group][class.zone] > cap)
+        most_spot.is_some_and(|most| class.spot && self.state.on_spot[group] > most)
+            || zone_cap.is_some_and(|cap| self.state.in_zone[group][class.zone] > cap)
             || self.relations.group_spread[group]
                 .as_ref()
-                .is_some_and(|rule| self.spreads.too_full(self.relations, rule, on))
+                .is_some_and(|rule| self.state.spreads.too_full(self.relations, rule, on))
             || evicts()
     }
 
     /// Whether a spread of the pod's own does not hold in the domain it is in.
     pub(in super::super) fn is_uneven(&self, pod: usize, node: usize) -> bool {
-        let state = &self.pods[pod];
+        let state = &self.state.pods[pod];
         let mut rules = self.relations.spreads_of(state.template, state.group);
-        rules.any(|rule| self.spreads.too_full(self.relations, rule, &self.nodes[node]))
+        rules.any(|rule| self.state.spreads.too_full(self.relations, rule, &self.state.nodes[node]))
     }
 
     /// Skew of each spread that counts one of the pods, with its number.
     pub(in super::super) fn skews(&self, pods: &[usize]) -> Vec<(usize, u32)> {
         let mut skews: Vec<(usize, u32)> =
-            pods.iter().flat_map(|p| self.spreads.skews(self.relations, &self.pods[*p])).collect();
+            pods.iter().flat_map(|p| self.state.spreads.skews(self.relations, &self.state.pods[*p])).collect();
         skews.sort_unstable();
         skews.dedup();
         skews
@@ -232,7 +235,7 @@ impl Occupancy<'_> {
     pub(in super::super) fn spoils(&self, before: &[(usize, u32)]) -> bool {
         before.iter().any(|(number, skew)| {
             let allowed = self.relations.evenness[*number].max_skew.max(*skew);
-            self.spreads.skew(*number) > allowed
+            self.state.spreads.skew(*number) > allowed
         })
     }
 }

@@ -27,8 +27,8 @@ impl Occupancy<'_> {
         }
         let mut weight = 0.0;
         let mut spread: BTreeMap<(usize, usize, usize), u32> = BTreeMap::new();
-        for pod in self.pods.iter().filter(|pod| is_weighed(pod)) {
-            let Some(on) = pod.node.map(|node| &self.nodes[node]) else { continue };
+        for pod in self.state.pods.iter().filter(|pod| is_weighed(pod)) {
+            let Some(on) = pod.node.map(|node| &self.state.nodes[node]) else { continue };
             weight += self.unmet_by_node(pod, on);
             let own = &self.relations.templates[pod.template];
             if own.prefers() {
@@ -53,7 +53,7 @@ impl Occupancy<'_> {
 
     /// What must be known of a pod that has no node at the moment; `None` where it prefers nothing that is weighed.
     pub(in super::super) fn preference(&self, pod: usize) -> Option<Preference> {
-        let state = &self.pods[pod];
+        let state = &self.state.pods[pod];
         if self.instance.preference_price <= 0.0 || !is_weighed(state) {
             return None;
         }
@@ -63,7 +63,7 @@ impl Occupancy<'_> {
 
     /// Price an hour of the pod's preferences that the node would not meet.
     pub(in super::super) fn preference_on(&self, preference: &Preference, node: usize) -> f64 {
-        let (pod, on) = (&self.pods[preference.pod], &self.nodes[node]);
+        let (pod, on) = (&self.state.pods[preference.pod], &self.state.nodes[node]);
         let own = &self.relations.templates[pod.template];
         let mut weight = self.unmet_by_node(pod, on) + self.unmet_by_pods(own, on, false);
         for (soft, least) in own.soft_spread.iter().zip(&preference.leasts) {
@@ -78,7 +78,7 @@ impl Occupancy<'_> {
 
     /// Price an hour of the pod's preferences about nodes alone.
     pub(in super::super) fn preference_of_node(&self, pod: usize, node: usize) -> f64 {
-        self.instance.preference_price * self.unmet_by_node(&self.pods[pod], &self.nodes[node])
+        self.instance.preference_price * self.unmet_by_node(&self.state.pods[pod], &self.state.nodes[node])
     }
 
     fn unmet_by_node(&self, pod: &PodState, on: &NodeState) -> f64 {
@@ -106,15 +106,15 @@ impl Occupancy<'_> {
     /// The node's domain, if it is one that the spread looks at.
     fn soft_domain(&self, soft: &SoftSpread, on: &NodeState) -> Option<usize> {
         let domain = self.domain(self.relations.views[soft.view].key, on)?;
-        self.spreads.is_present(soft.view, domain).then_some(domain)
+        self.state.spreads.is_present(soft.view, domain).then_some(domain)
     }
 
     fn counted(&self, counter: usize, domain: usize) -> u32 {
-        self.counts[counter].get(domain).copied().unwrap_or(0)
+        self.state.counts[counter].get(domain).copied().unwrap_or(0)
     }
 
     /// Least count over the domains that the spread looks at.
     fn least(&self, soft: &SoftSpread) -> u32 {
-        self.spreads.present(soft.view).map(|domain| self.counted(soft.counter, domain)).min().unwrap_or(0)
+        self.state.spreads.present(soft.view).map(|domain| self.counted(soft.counter, domain)).min().unwrap_or(0)
     }
 }

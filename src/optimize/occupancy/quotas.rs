@@ -9,7 +9,7 @@ impl Occupancy<'_> {
     /// Charges, or gives back.
     pub(super) fn charge(&mut self, charge: &Charge, up: bool) {
         for (limit, amount) in charge.iter() {
-            self.charged[*limit] += if up { *amount } else { -amount };
+            self.state.charged[*limit] += if up { *amount } else { -amount };
         }
     }
 
@@ -28,9 +28,9 @@ impl Occupancy<'_> {
 
     /// The first limit that a pod to come would break, as far as quotas are asked of it.
     fn limit_in_the_way(&self, pod: usize) -> Option<usize> {
-        let state = &self.pods[pod];
+        let state = &self.state.pods[pod];
         let limits = &self.instance.quotas.limits;
-        let breaks = |(limit, amount): &&(usize, i64)| self.charged[*limit] + amount > limits[*limit].room;
+        let breaks = |(limit, amount): &&(usize, i64)| self.state.charged[*limit] + amount > limits[*limit].room;
         state.charge.iter().filter(|_| state.existing.is_none()).find(breaks).map(|(limit, _)| *limit)
     }
 
@@ -52,14 +52,14 @@ impl Occupancy<'_> {
                 charged[*limit] += amount;
             }
         }
-        let fits = |(limit, amount): (usize, i64)| self.charged[limit] + amount <= quotas.limits[limit].room;
+        let fits = |(limit, amount): (usize, i64)| self.state.charged[limit] + amount <= quotas.limits[limit].room;
         charged.into_iter().enumerate().filter(|(_, amount)| *amount > 0).all(fits)
     }
 
     /// Limits that are charged beyond their room.
     fn broken_limits(&self) -> BTreeSet<usize> {
         let limits = &self.instance.quotas.limits;
-        (0..limits.len()).filter(|l| self.charged[*l] > limits[*l].room.max(0)).collect()
+        (0..limits.len()).filter(|l| self.state.charged[*l] > limits[*l].room.max(0)).collect()
     }
 
     /// Takes pods to come off their nodes until every quota has room for what exists, or none is left that would help: the
@@ -70,14 +70,14 @@ impl Occupancy<'_> {
             return;
         }
         let templates = &self.instance.snapshot.templates;
-        let came = |pod: &usize| self.pods[*pod].existing.is_none() && self.pods[*pod].node.is_some();
-        let mut pods: Vec<usize> = (0..self.pods.len()).filter(came).collect();
-        pods.sort_by_key(|pod| (templates[self.pods[*pod].template].priority, std::cmp::Reverse(*pod)));
+        let came = |pod: &usize| self.state.pods[*pod].existing.is_none() && self.state.pods[*pod].node.is_some();
+        let mut pods: Vec<usize> = (0..self.state.pods.len()).filter(came).collect();
+        pods.sort_by_key(|pod| (templates[self.state.pods[*pod].template].priority, std::cmp::Reverse(*pod)));
         for pod in pods {
             if broken.is_empty() {
                 return;
             }
-            if self.pods[pod].charge.iter().any(|(limit, _)| broken.contains(limit)) {
+            if self.state.pods[pod].charge.iter().any(|(limit, _)| broken.contains(limit)) {
                 self.bind(pod, None);
                 broken = self.broken_limits();
             }
@@ -99,7 +99,7 @@ impl Occupancy<'_> {
                     broken.contains(limit) && *amount > before
                 })
         };
-        self.pods.iter().filter(|pod| grows(pod)).filter_map(|pod| pod.group).collect()
+        self.state.pods.iter().filter(|pod| grows(pod)).filter_map(|pod| pod.group).collect()
     }
 
     /// What the API server would say to a pod to come that a quota is in the way of.
@@ -107,10 +107,10 @@ impl Occupancy<'_> {
         let instance = self.instance;
         let first = &instance.quotas.limits[self.limit_in_the_way(pod)?];
         let quota = &instance.snapshot.quotas[first.quota];
-        let limits = self.pods[pod].charge.iter().map(|(number, amount)| (*number, *amount));
+        let limits = self.state.pods[pod].charge.iter().map(|(number, amount)| (*number, *amount));
         quota.refusal(limits.map(|(number, amount)| (&instance.quotas.limits[number], number, amount)).filter_map(
             |(limit, number, amount)| {
-                let used = quota.hard.get(&limit.resource) - limit.room + self.charged[number];
+                let used = quota.hard.get(&limit.resource) - limit.room + self.state.charged[number];
                 (limit.quota == first.quota).then_some((limit.resource.as_str(), amount, used))
             },
         ))

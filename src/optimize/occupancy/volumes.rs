@@ -25,16 +25,19 @@ pub(super) fn attached(
 impl Occupancy<'_> {
     /// Whether another pod that has a node uses a claim of the template that only one pod may use.
     pub(super) fn claim_in_use(&self, template: usize) -> bool {
-        self.relations.templates.get(template).is_some_and(|own| own.claims.iter().any(|claim| self.claims[*claim] > 0))
+        self.relations
+            .templates
+            .get(template)
+            .is_some_and(|own| own.claims.iter().any(|claim| self.state.claims[*claim] > 0))
     }
 
     /// Whether the node can hold the pod's volumes beside those of its pods. What only the pod uses is among what it
     /// reserves.
     pub(super) fn volumes_fit(&self, pod: usize, on: &NodeState) -> bool {
-        let state = &self.pods[pod];
+        let state = &self.state.pods[pod];
         let own = &self.relations.templates[state.template];
         let conflicts = |other: &usize| {
-            let taken = &self.relations.templates[self.pods[*other].template].disks;
+            let taken = &self.relations.templates[self.state.pods[*other].template].disks;
             taken.iter().any(|disk| own.disks.iter().any(|wanted| wanted.conflicts_with(disk)))
         };
         if !own.disks.is_empty() && on.pods.iter().any(conflicts) {
@@ -42,7 +45,7 @@ impl Occupancy<'_> {
         }
         if !own.shared_volumes.is_empty() {
             let mut new: BTreeMap<usize, i64> = BTreeMap::new();
-            for resource in attached(self.relations, &self.pods, &on.pods, state.template) {
+            for resource in attached(self.relations, &self.state.pods, &on.pods, state.template) {
                 *new.entry(resource).or_insert(0) += 1;
             }
             if new.iter().any(|(resource, new)| state.demand[*resource] + new > on.free[*resource]) {
@@ -57,11 +60,11 @@ impl Occupancy<'_> {
     fn all_bind_with(&self, pod: usize, on: &NodeState) -> bool {
         let mut taken: BTreeSet<&str> = BTreeSet::new();
         let mut found: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-        let mut pods = self.binding.clone();
+        let mut pods = self.state.binding.clone();
         pods.insert(pod);
         pods.into_iter().all(|other| {
-            let state = &self.pods[other];
-            let node = if other == pod { Some(on) } else { state.node.map(|node| &self.nodes[node]) };
+            let state = &self.state.pods[other];
+            let node = if other == pod { Some(on) } else { state.node.map(|node| &self.state.nodes[node]) };
             let Some(node) = node else { return true };
             let labels = &self.instance.sites[node.site].labels;
             let template = &self.instance.snapshot.templates[state.template];

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use crate::domain::catalog::Catalog;
 use crate::domain::menu::Menu;
 use crate::domain::policy::Policy;
-use crate::domain::resources::Resources;
 use crate::domain::snapshot::{Snapshot, WorkloadId};
 
-use super::super::instance::{Amounts, Choice, Group, Instance, PodFacts};
+use super::super::instance::{Group, GroupFacts, Instance, PodFacts};
 use super::super::limits::Limits;
 use super::super::quotas::Quotas;
 use super::super::shapes::Shapes;
@@ -38,7 +37,7 @@ pub(super) struct Links {
 /// Everything of an instance that is its own.
 #[derive(Default)]
 pub(super) struct InstanceShelf {
-    groups: Vec<GroupShelf>,
+    groups: Vec<GroupFacts>,
     pods: Vec<PodFacts>,
     sites: Vec<Site>,
     standing: usize,
@@ -46,19 +45,6 @@ pub(super) struct InstanceShelf {
     limits: Limits,
     quotas: Quotas,
     preference_price: f64,
-}
-
-struct GroupShelf {
-    pods: Vec<usize>,
-    fixed: u32,
-    elsewhere: u32,
-    running: u32,
-    template: Option<usize>,
-    options: Vec<Choice>,
-    current: Option<usize>,
-    sizes: Vec<Option<Resources>>,
-    demands: BTreeMap<(usize, usize), Amounts>,
-    templates: Vec<usize>,
 }
 
 impl Held {
@@ -129,25 +115,12 @@ impl Held {
     /// Takes an instance up over the inputs as they are now.
     pub(super) fn take_up(&self, shelf: InstanceShelf) -> Instance<'_> {
         let InstanceShelf { groups, pods, sites, standing, shapes, limits, quotas, preference_price } = shelf;
-        let groups = groups.into_iter().zip(&self.ids).zip(&self.links).map(|((shelf, id), links)| {
-            let GroupShelf { pods, fixed, elsewhere, running, template, options, current, sizes, demands, templates } =
-                shelf;
-            Group {
-                id,
-                workload: links.workload.map(|number| &self.snapshot.workloads[number]),
-                target: links.target.map(|number| &self.policy.targets[number]),
-                menu: links.menu.map(|number| &self.menus[number]).filter(|menu| !menu.entries.is_empty()),
-                pods,
-                fixed,
-                elsewhere,
-                running,
-                template,
-                options,
-                current,
-                sizes,
-                demands,
-                templates,
-            }
+        let groups = groups.into_iter().zip(&self.ids).zip(&self.links).map(|((facts, id), links)| Group {
+            id,
+            workload: links.workload.map(|number| &self.snapshot.workloads[number]),
+            target: links.target.map(|number| &self.policy.targets[number]),
+            menu: links.menu.map(|number| &self.menus[number]).filter(|menu| !menu.entries.is_empty()),
+            facts,
         });
         Instance {
             snapshot: &self.snapshot,
@@ -181,25 +154,7 @@ impl InstanceShelf {
             quotas,
             preference_price,
         } = instance;
-        let groups = groups.into_iter().map(|group| {
-            let Group {
-                id: _,
-                workload: _,
-                target: _,
-                menu: _,
-                pods,
-                fixed,
-                elsewhere,
-                running,
-                template,
-                options,
-                current,
-                sizes,
-                demands,
-                templates,
-            } = group;
-            GroupShelf { pods, fixed, elsewhere, running, template, options, current, sizes, demands, templates }
-        });
+        let groups = groups.into_iter().map(|group| group.facts);
         Self { groups: groups.collect(), pods, sites, standing, shapes, limits, quotas, preference_price }
     }
 

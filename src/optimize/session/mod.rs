@@ -36,7 +36,7 @@ use crate::domain::snapshot::Snapshot;
 
 use super::incumbent::MEANINGFUL;
 use super::instance::{Instance, Standing, choose_options};
-use super::occupancy::{Occupancy, PodState, Shelf};
+use super::occupancy::{Occupancy, PodState, State};
 use super::plan::{explain, plan_with};
 use super::relations::Relations;
 use super::resume::resume;
@@ -63,7 +63,7 @@ pub struct Session {
     held: Held,
     instance: InstanceShelf,
     relations: Relations,
-    state: Shelf,
+    state: State,
     index: Index,
     rules: Rules,
     names: NodeNames,
@@ -301,7 +301,7 @@ fn enter_pods(state: &mut Occupancy<'_>, index: &mut Index, group: usize, edits:
     let instance = state.instance;
     let namespace = instance.groups[group].id.namespace.as_str();
     for &(pod, existing) in &edits.renumbered {
-        state.pods[pod].existing = Some(existing);
+        state.renumber(pod, existing);
     }
     // A pod that was bound where it was planned leaves its place to the one it came back as.
     let planned = Planned::of(state, index, group);
