@@ -86,8 +86,8 @@ impl Watch<'_> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "those of the library's function, and the plan to begin from")]
 /// The best plan found, and the prices its bound rests on.
+#[expect(clippy::too_many_arguments, reason = "those of the library's function, and the plan to begin from")]
 pub(super) fn search(
     snapshot: &Snapshot,
     catalog: &Catalog,
