@@ -49,30 +49,29 @@ fn cost_of(plan: &Plan) -> f64 {
     plan.certificate.cost_per_hour + plan.certificate.unplaceable_per_hour
 }
 
+/// The plan keeps every rule, and the least that any plan costs lies between its bound and its cost.
+fn holds_the_optimum(case: &Case) -> Result<(), TestCaseError> {
+    let (plan, optimum) = (solve(case), optimum(case));
+    let certificate = &plan.certificate;
+    prop_assert!(certificate.feasible, "{:?}", certificate.violations);
+    // What no plan can place is part of the enumeration's cost, and left out of the certificate's.
+    let bound = certificate.bound_per_hour + certificate.unplaceable_per_hour;
+    prop_assert!(bound <= optimum + 1e-9, "bound {bound} above the optimum {optimum}");
+    prop_assert!(cost_of(&plan) >= optimum - 1e-9, "cost {} below the optimum {optimum}", cost_of(&plan));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_bound_is_below_the_optimum_and_the_cost_is_not(case in case()) {
-        let plan = solve(&case);
-        let optimum = optimum(&case);
-        let certificate = &plan.certificate;
-        prop_assert!(certificate.feasible, "{:?}", certificate.violations);
-        // What no plan can place is part of the enumeration's cost, and left out of the certificate's.
-        let left_out = certificate.unplaceable_per_hour;
-        let (bound, cost) = (certificate.bound_per_hour + left_out, certificate.cost_per_hour + left_out);
-        prop_assert!(bound <= optimum + 1e-9, "bound {bound} above the optimum {optimum}");
-        prop_assert!(cost >= optimum - 1e-9, "cost {cost} below the optimum {optimum}");
+        holds_the_optimum(&case)?;
     }
 
     #[test]
     fn what_is_bought_from_nothing_costs_no_less_than_the_optimum_and_the_bound_no_more(case in from_nothing()) {
-        let (plan, optimum) = (solve(&case), optimum(&case));
-        let certificate = &plan.certificate;
-        prop_assert!(certificate.feasible, "{:?}", certificate.violations);
-        let bound = certificate.bound_per_hour + certificate.unplaceable_per_hour;
-        prop_assert!(bound <= optimum + 1e-9, "bound {bound} above the optimum {optimum}");
-        prop_assert!(cost_of(&plan) >= optimum - 1e-9, "cost {} below the optimum {optimum}", cost_of(&plan));
+        holds_the_optimum(&case)?;
     }
 
     #[test]
@@ -98,14 +97,7 @@ proptest! {
 
     #[test]
     fn with_quotas_gangs_preferences_and_volumes_too(case in rich_case()) {
-        let plan = solve(&case);
-        let optimum = optimum(&case);
-        let certificate = &plan.certificate;
-        prop_assert!(certificate.feasible, "{:?}", certificate.violations);
-        let left_out = certificate.unplaceable_per_hour;
-        let (bound, cost) = (certificate.bound_per_hour + left_out, certificate.cost_per_hour + left_out);
-        prop_assert!(bound <= optimum + 1e-9, "bound {bound} above the optimum {optimum}");
-        prop_assert!(cost >= optimum - 1e-9, "cost {cost} below the optimum {optimum}");
+        holds_the_optimum(&case)?;
     }
 
     #[test]
@@ -193,11 +185,7 @@ fn a_large_cluster_has_every_pod_placed_however_short_the_time() {
         pods: vec![None; 3],
         menu: vec![(3, 0.0)],
         exclusive: number % 3 == 0,
-        no_spot: false,
-        rather_no_spot: None,
-        rather_apart: None,
-        gang: None,
-        volume: false,
+        ..SmallWorkload::plain()
     });
     let case = Case {
         nodes: Vec::new(),
@@ -241,12 +229,7 @@ fn a_stateful_set_keeps_what_stands_below_a_pod_that_must_stay() {
         gib: 1,
         pods: vec![Some(0), Some(0), Some(1)],
         menu: vec![(3, 0.0), (1, 0.0)],
-        exclusive: false,
-        no_spot: false,
-        rather_no_spot: None,
-        rather_apart: None,
-        gang: None,
-        volume: false,
+        ..SmallWorkload::plain()
     };
     let case = Case {
         nodes: vec![0, 0],

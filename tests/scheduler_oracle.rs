@@ -15,6 +15,7 @@ mod scheduler_oracle {
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use plimsoll::domain::Policy;
 use plimsoll::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use plimsoll::domain::clock::{StopRule, Stopped};
 use plimsoll::domain::plan::{NodeState, PlacementState, Plan};
@@ -403,25 +404,34 @@ fn what_is_bought_from_nothing_can_come_pod_by_pod() {
     }
 }
 
+/// The default policy without a limit on moves and drains.
+fn free_to_move() -> Policy {
+    let mut policy = policy::default_policy();
+    policy.disruption.max_moves = Amount::Percent(100);
+    policy.disruption.max_drains = Amount::Percent(100);
+    policy
+}
+
+/// A random cluster's objects but those on their way out, what they are read as and its plan, if there is one that keeps every rule.
+fn planned(seed: u64, catalog: &Catalog, policy: &Policy) -> Option<(Vec<Value>, Snapshot, Plan)> {
+    let mut items = scheduler_oracle::cluster::objects(seed);
+    items.retain(|item| item["metadata"]["deletionTimestamp"].is_null());
+    let snapshot = read(&items);
+    let menus = sizing::menus(&snapshot, None, &[], policy);
+    let stop = StopRule { gap: 0.05, ..StopRule::default() };
+    let plan = optimize::plan(&snapshot, catalog, policy, &menus, &stop, &Stopped, &mut |_| ()).unwrap();
+    plan.certificate.feasible.then_some((items, snapshot, plan))
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "what was compared is shown")]
 fn every_pod_a_plan_places_fits_its_node() {
     let Some(mut oracle) = Oracle::start() else { return };
     let catalog = offers();
-    let mut policy = policy::default_policy();
-    policy.disruption.max_moves = Amount::Percent(100);
-    policy.disruption.max_drains = Amount::Percent(100);
-    let stop = StopRule { gap: 0.05, ..StopRule::default() };
+    let policy = free_to_move();
     let (mut plans, mut replayed, mut moved, mut in_order, mut misfits) = (0, 0, 0, 0, Vec::new());
     for seed in clusters() {
-        let mut items = scheduler_oracle::cluster::objects(seed);
-        items.retain(|item| item["metadata"]["deletionTimestamp"].is_null());
-        let snapshot = read(&items);
-        let menus = sizing::menus(&snapshot, None, &[], &policy);
-        let plan = optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &Stopped, &mut |_| ()).unwrap();
-        if !plan.certificate.feasible {
-            continue;
-        }
+        let Some((items, _, plan)) = planned(seed, &catalog, &policy) else { continue };
         plans += 1;
         let (after, came) = after(&items, &plan, &catalog);
         let mut rejected = Vec::new();

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 
 use plimsoll::decide;
 use plimsoll::domain::Catalog;
-use plimsoll::domain::clock::{StopRule, Stopped};
-use plimsoll::domain::snapshot::Amount;
 use plimsoll::domain::steps::{Action, Wave};
-use plimsoll::{optimize, policy, sizing};
 use serde_json::{Value, json};
 
 use super::cluster;
 use super::oracle::{Oracle, PodAnswer, Rejection};
-use crate::{ORDERED, bought, clusters, comes_in_some_order, offers, read};
+use crate::{ORDERED, bought, clusters, comes_in_some_order, free_to_move, offers, planned};
 
 /// `namespace/name` of an object.
 fn full_name(item: &Value) -> String {
@@ -120,21 +117,11 @@ fn carry_out(items: &mut Vec<Value>, wave: &Wave, catalog: &Catalog) {
 fn every_wave_is_accepted_by_the_scheduler_while_it_runs() {
     let Some(mut oracle) = Oracle::start() else { return };
     let catalog = offers();
-    let mut policy = policy::default_policy();
-    policy.disruption.max_moves = Amount::Percent(100);
-    policy.disruption.max_drains = Amount::Percent(100);
+    let mut policy = free_to_move();
     policy.disruption.max_waves = 50;
-    let stop = StopRule { gap: 0.05, ..StopRule::default() };
     let (mut waves, mut came_in_all, mut moved, mut held_back, mut misfits) = (0, 0, 0, 0, Vec::new());
     for seed in clusters() {
-        let mut items = cluster::objects(seed);
-        items.retain(|item| item["metadata"]["deletionTimestamp"].is_null());
-        let snapshot = read(&items);
-        let menus = sizing::menus(&snapshot, None, &[], &policy);
-        let plan = optimize::plan(&snapshot, &catalog, &policy, &menus, &stop, &Stopped, &mut |_| ()).unwrap();
-        if !plan.certificate.feasible {
-            continue;
-        }
+        let Some((mut items, snapshot, plan)) = planned(seed, &catalog, &policy) else { continue };
         let steps = decide::steps(&snapshot, &catalog, &policy, &plan);
         held_back += steps.deferred.len();
         for (number, wave) in steps.waves.iter().enumerate() {
