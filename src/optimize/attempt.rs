@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::buy::{buy_as_guided, buy_greedily};
 use super::consolidate::consolidate;
-use super::follow::follow;
+use super::follow::{Filling, follow};
 use super::gangs::complete_gangs;
 use super::instance::Instance;
 use super::mend::mend;
@@ -99,7 +99,7 @@ pub(super) fn followed<'a>(
     relations: &'a Relations,
     pools: &[Pool],
     guide: &Guide,
-    (evenly, foresees_domains): (bool, bool),
+    (evenly, filling, foresees_domains): (bool, Filling, bool),
     out_of_time: &dyn Fn() -> bool,
 ) -> Option<Occupancy<'a>> {
     let mut state = start(instance, relations, &guide.choices);
@@ -108,7 +108,7 @@ pub(super) fn followed<'a>(
         return None;
     }
     relieve(&mut state).ok()?;
-    follow(&mut state, pools, guide, evenly);
+    follow(&mut state, pools, guide, (evenly, filling));
     mend(&mut state);
     buy_greedily(&mut state, guide, out_of_time);
     complete_gangs(&mut state, guide, out_of_time);

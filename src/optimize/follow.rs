@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fill::{Lots, fill};
 use super::instance::{Choice, Instance, Standing};
+use super::mend::take_back_uneven;
 use super::occupancy::Occupancy;
-use super::place::{close_empty, in_order, quota_left};
+use super::place::{Kind, close_empty, in_order, kind, quota_left};
 use super::pools::Pool;
 use super::round::Guide;
 use super::sites::Site;
@@ -12,11 +14,20 @@ use super::sites::Site;
 /// Part of a pod that a pool must still be short of to be given one more.
 const LEAST_SHARE: f64 = 0.2;
 
+/// How nodes get the pods that the guide has for their pool. Neither way always leaves fewer pods over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filling {
+    /// The largest pod first, each to the node that it leaves fullest.
+    ByPod,
+    /// Node by node, each with the pods that fill it best, and then what is left pod by pod.
+    ByNode,
+}
+
 /// Does what the guide says as far as limits on change and single nodes let it. Some pods may be left without a node.
 ///
 /// A workload that shrinks loses pods on nodes that go; `evenly` only in place of others of the same zone where its pods
 /// are spread, which costs moves but never leaves zones uneven.
-pub(super) fn follow(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide, evenly: bool) {
+pub(super) fn follow(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide, (evenly, filling): (bool, Filling)) {
     let drained: BTreeSet<usize> = guide.drained.iter().copied().collect();
     remove_from(occupancy, &drained, evenly);
     let mut allowance = Allowance::new(occupancy);
@@ -24,7 +35,7 @@ pub(super) fn follow(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guid
         clear(occupancy, node, &mut allowance);
     }
     let bought = buy_planned(occupancy, guide);
-    place_by_share(occupancy, pools, guide);
+    place_by_share(occupancy, pools, guide, filling);
     close_empty(occupancy, &bought);
     step_back(occupancy);
 }
@@ -147,8 +158,8 @@ fn clear(occupancy: &mut Occupancy<'_>, node: usize, allowance: &mut Allowance) 
     }
 }
 
-/// Puts what waits, the largest first, on the pools that are short of it, and else wherever there is room.
-fn place_by_share(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide) {
+/// Puts what waits on the pools that are short of it, and else wherever there is room.
+fn place_by_share(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide, filling: Filling) {
     let instance = occupancy.instance;
     let mut pool_of = vec![usize::MAX; instance.sites.len()];
     for (index, pool) in pools.iter().enumerate() {
@@ -165,6 +176,9 @@ fn place_by_share(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide) 
             let pool = pool_of[occupancy.nodes[node].site];
             *short.entry(group).or_default().entry(pool).or_insert(0.0) -= 1.0;
         }
+    }
+    if filling == Filling::ByNode {
+        fill_pools(occupancy, &pool_of, &mut short);
     }
     for pod in in_order(occupancy) {
         let Some(short) = occupancy.pods[pod].group.and_then(|g| short.get_mut(&g)) else { continue };
@@ -185,6 +199,46 @@ fn place_by_share(occupancy: &mut Occupancy<'_>, pools: &[Pool], guide: &Guide) 
             occupancy.bind(pod, Some(node));
             *short.entry(pool).or_insert(0.0) -= 1.0;
         }
+    }
+}
+
+/// Fills the nodes of each pool with pods that it is short of, then all nodes with what waits.
+fn fill_pools(occupancy: &mut Occupancy<'_>, pool_of: &[usize], short: &mut BTreeMap<usize, BTreeMap<usize, f64>>) {
+    let mut lots = Lots::new();
+    for pod in in_order(occupancy).into_iter().rev() {
+        lots.entry(kind(occupancy, pod)).or_default().push(pod);
+    }
+    let mut nodes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (node, state) in occupancy.nodes.iter().enumerate().filter(|(_, state)| state.open) {
+        nodes.entry(pool_of[state.site]).or_default().push(node);
+    }
+    // Zones are filled one after the other, so counts are uneven until the last is.
+    let even = occupancy.keeps_even();
+    if even {
+        occupancy.aim_even(true);
+    }
+    for (pool, nodes) in &nodes {
+        let mut own = Lots::new();
+        let mut before: BTreeMap<Kind, usize> = BTreeMap::new();
+        for (kind, pods) in &mut lots {
+            let wanted = kind.0.and_then(|group| short.get(&group)?.get(pool)).map_or(0.0, |share| share.round());
+            let given = pods.len() - pods.len().min(wanted.max(0.0) as usize);
+            before.insert(*kind, pods.len() - given);
+            own.insert(*kind, pods.split_off(given));
+        }
+        fill(occupancy, nodes, &mut own);
+        for (kind, left) in own {
+            if let Some(share) = kind.0.and_then(|group| short.get_mut(&group)?.get_mut(pool)) {
+                *share -= before.get(&kind).map_or(0.0, |before| (before - left.len()) as f64);
+            }
+            lots.entry(kind).or_default().extend(left);
+        }
+    }
+    let all: Vec<usize> = nodes.into_values().flatten().collect();
+    fill(occupancy, &all, &mut lots);
+    if even {
+        occupancy.aim_even(false);
+        take_back_uneven(occupancy);
     }
 }
 

@@ -28,6 +28,7 @@ mod consolidate;
 mod destinations;
 pub mod eligibility;
 mod evenness;
+mod fill;
 mod first_fit;
 mod follow;
 mod gangs;

@@ -38,6 +38,7 @@ mod many_tests;
 mod tests;
 
 pub use check::{Fault, check};
+pub(super) use pricing::fullest;
 pub use solve::{Answer, Improved, Proof, Stage, improve, prove, solve};
 
 /// Items and the bins they may go into.

@@ -22,6 +22,7 @@ use super::coarse::{Coarse, coarser};
 use super::conflict::conflict;
 use super::destinations::stay_in_zones;
 use super::first_fit::{first_fit, first_fit_below};
+use super::follow::Filling;
 use super::gangs::disband;
 use super::improve::{Rotation, improve};
 use super::incumbent::Incumbent;
@@ -315,9 +316,9 @@ impl<'a> Stages<'a, '_> {
         let (instance, relations, watch) = (self.instance, self.relations, self.watch);
         let out_of_time = || watch.out_of_time();
         let spread = self.foresees_domains();
-        for evenly in [false, true] {
+        for (evenly, filling) in [Filling::ByPod, Filling::ByNode].into_iter().flat_map(|f| [(false, f), (true, f)]) {
             if !self.done(incumbent, proof) {
-                let state = followed(instance, relations, pools, guide, (evenly, spread), &out_of_time);
+                let state = followed(instance, relations, pools, guide, (evenly, filling, spread), &out_of_time);
                 state.map(|state| incumbent.offer(state));
             }
         }

@@ -76,6 +76,18 @@ pub(super) fn price(
     found
 }
 
+/// The content of the first kind of bin that is worth most, of those that are found.
+pub(in super::super) fn fullest(
+    problem: &PackingProblem,
+    worth: &[f64],
+    counts: &[u32],
+    nodes: usize,
+) -> Vec<(usize, u32)> {
+    let found = price(problem, 0, worth, counts, 0.0, nodes);
+    let best = found.patterns.into_iter().max_by(|(a, p), (b, q)| a.total_cmp(b).then_with(|| q.cmp(p)));
+    best.map_or_else(Vec::new, |(_, pattern)| pattern.items)
+}
+
 impl Search {
     /// With items that are worth nothing where `worthless` says so; `None` if nothing fits.
     pub(super) fn new(
