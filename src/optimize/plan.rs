@@ -36,6 +36,7 @@ pub(super) fn plan_with(occupancy: &Occupancy<'_>, names: &Names) -> Plan {
         nodes,
         placements,
         removals,
+        preempted: Vec::new(),
         unplaced: unplaced(occupancy, |_| Vec::new()),
         pending: Vec::new(),
         binding: Vec::new(),

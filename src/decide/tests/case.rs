@@ -91,6 +91,7 @@ impl Case {
                 nodes: Vec::new(),
                 placements: Vec::new(),
                 removals: Vec::new(),
+                preempted: Vec::new(),
                 unplaced: Vec::new(),
                 pending: Vec::new(),
                 binding: Vec::new(),

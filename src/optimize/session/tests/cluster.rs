@@ -7,7 +7,7 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
-use crate::domain::policy::{Costs, DisruptionLimits, Objective, Planning, Policy, Spread, Target};
+use crate::domain::policy::{Costs, DisruptionLimits, Objective, Planning, Policy, Preemption, Spread, Target};
 use crate::domain::quota::ResourceQuota;
 use crate::domain::resources::{CPU, MEMORY, PODS, Resources};
 use crate::domain::rules::{
@@ -306,6 +306,7 @@ fn policy(rng: &mut Pcg64Mcg) -> Policy {
             max_waves: 3,
             remove_nodes: rng.random_bool(0.9),
             add_nodes: rng.random_bool(0.9),
+            preemption: Preemption::Never,
         },
         planning: Planning {
             step_ms: 60_000,
