@@ -4,13 +4,14 @@ use super::super::steps;
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{
-    Certificate, CostParts, NodePlan, NodeState, Placement, PlacementState, Plan, Removal, Stopped, WorkloadPlan,
+    Certificate, CostParts, NodePlan, NodeState, Placement, PlacementState, Plan, Preempted, Preemptor, Removal,
+    Stopped, WorkloadPlan,
 };
-use crate::domain::policy::{Objective, Policy, Target};
+use crate::domain::policy::{Objective, Policy, Preemption, Target};
 use crate::domain::resources::{CPU, PODS};
 use crate::domain::rules::{LabelSelector, Labels};
 use crate::domain::snapshot::{Amount, DisruptionBudget, Node, Pod, PodTemplate, Workload};
-use crate::domain::steps::{Action, Steps};
+use crate::domain::steps::{Action, Deferred, Steps};
 use crate::domain::{Resources, Snapshot, WorkloadId};
 use crate::sizing::fixtures;
 
@@ -177,6 +178,16 @@ impl Case {
         self.plan.placements.push(Placement { namespace, pod, workload: of, node, state, from });
     }
 
+    /// A pod that runs there and is stopped for another, under a policy that allows it.
+    pub(super) fn stopped(&mut self, workload: &str, pod: &str, node: &str, by: &str) {
+        let (namespace, of) = ("shop".to_owned(), format!("Deployment/{workload}"));
+        let template = self.snapshot.workloads.iter().position(|w| w.id == id(workload)).unwrap();
+        self.snapshot.pods.push(Pod::plain(id(workload), pod, template, Some(node)));
+        let by = Preemptor { namespace: namespace.clone(), pod: by.into(), workload: String::new() };
+        self.plan.preempted.push(Preempted { namespace, pod: pod.into(), workload: of, node: node.into(), by });
+        self.policy.disruption.preemption = Preemption::LowerPriority;
+    }
+
     pub(super) fn budget(&mut self, name: &str, min_available: Option<Amount>, max_unavailable: Option<Amount>) {
         let selector = Some(selector(name));
         let (namespace, name) = ("shop".to_owned(), name.to_owned());
@@ -207,7 +218,19 @@ pub(super) fn short(action: &Action) -> String {
         }
         Action::Bind { pod, node, .. } => format!("{pod}→{node}"),
         Action::Move { pod, from, to, .. } => format!("{pod}: {from}→{to}"),
+        Action::Preempt { pod, node, by, .. } => format!("{pod} off {node} for {}", by.pod),
         Action::Cordon { node } => format!("cordon {node}"),
         Action::RemoveNode { node } => format!("remove {node}"),
     }
+}
+
+/// What is held back for later, without moves off nodes that stay after all: their pods are to be where they are.
+pub(super) fn put_off(steps: &Steps) -> impl Iterator<Item = &Action> {
+    let stays = |node: &String, rule: &String| {
+        let kept =
+            |d: &Deferred| d.rule == *rule && matches!(&d.action, Action::RemoveNode { node: kept } if kept == node);
+        steps.deferred.iter().any(kept)
+    };
+    let idle = move |d: &&Deferred| matches!(&d.action, Action::Move { from, .. } if stays(from, &d.rule));
+    steps.deferred.iter().filter(move |d| !idle(d)).map(|d| &d.action)
 }
