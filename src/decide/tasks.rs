@@ -98,6 +98,8 @@ pub(super) struct Tasks {
     pub(super) growths: Vec<Growth>,
     pub(super) moves: Vec<Move>,
     pub(super) preemptions: Vec<Preemption>,
+    /// Pods that the plan stops and that run on for now.
+    pub(super) spared: Vec<PodIndex>,
     pub(super) shrinks: Vec<Shrink>,
     pub(super) drains: Vec<Drain>,
     /// Refused outright.
@@ -114,6 +116,7 @@ impl Tasks {
             growths: Vec::new(),
             moves: Vec::new(),
             preemptions: Vec::new(),
+            spared: Vec::new(),
             shrinks: Vec::new(),
             drains: Vec::new(),
             deferred: Vec::new(),
@@ -163,13 +166,16 @@ impl Tasks {
         for task in std::mem::take(&mut self.preemptions) {
             let pod = &self.cluster.pods[task.pod];
             match spared.get(&(pod.namespace.clone(), pod.name.clone())) {
-                Some(rule) => {
-                    let action = self.preempt_action(&task);
-                    self.deferred.push(Deferred { action, rule: rule.clone() });
-                }
+                Some(rule) => self.defer_preemption(&task, rule.clone()),
                 None => self.preemptions.push(task),
             }
         }
+    }
+
+    fn defer_preemption(&mut self, task: &Preemption, rule: String) {
+        let action = self.preempt_action(task);
+        self.deferred.push(Deferred { action, rule });
+        self.spared.push(task.pod);
     }
 
     /// Pods to stop for others.
@@ -188,8 +194,7 @@ impl Tasks {
             if policy.disruption.preemption == Allowed::LowerPriority {
                 self.preemptions.push(task);
             } else {
-                let action = self.preempt_action(&task);
-                self.deferred.push(Deferred { action, rule: "disruption.preemption".to_owned() });
+                self.defer_preemption(&task, "disruption.preemption".to_owned());
             }
         }
     }

@@ -231,6 +231,7 @@ impl Schedule<'_> {
     /// Those that move or go keep their size until then.
     fn resized_in_place(&self, resize: &Resize) -> Vec<(PodIndex, Resources)> {
         let evicted = self.tasks.moves.iter().map(|m| m.pod).chain(self.tasks.preemptions.iter().map(|p| p.pod));
+        let evicted = evicted.chain(self.tasks.spared.iter().copied());
         let going: BTreeSet<PodIndex> =
             evicted.chain(self.tasks.shrinks.iter().flat_map(|s| s.pods.iter().copied())).collect();
         let stays = |p: &Pod| p.workload == Some(resize.workload) && p.made && !p.leaving;

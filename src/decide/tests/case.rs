@@ -11,7 +11,7 @@ use crate::domain::policy::{Objective, Policy, Preemption, Target};
 use crate::domain::resources::{CPU, PODS};
 use crate::domain::rules::{LabelSelector, Labels};
 use crate::domain::snapshot::{Amount, DisruptionBudget, Node, Pod, PodTemplate, Workload};
-use crate::domain::steps::{Action, Deferred, Steps};
+use crate::domain::steps::{Action, Steps};
 use crate::domain::{Resources, Snapshot, WorkloadId};
 use crate::sizing::fixtures;
 
@@ -222,15 +222,4 @@ pub(super) fn short(action: &Action) -> String {
         Action::Cordon { node } => format!("cordon {node}"),
         Action::RemoveNode { node } => format!("remove {node}"),
     }
-}
-
-/// What is held back for later, without moves off nodes that stay after all: their pods are to be where they are.
-pub(super) fn put_off(steps: &Steps) -> impl Iterator<Item = &Action> {
-    let stays = |node: &String, rule: &String| {
-        let kept =
-            |d: &Deferred| d.rule == *rule && matches!(&d.action, Action::RemoveNode { node: kept } if kept == node);
-        steps.deferred.iter().any(kept)
-    };
-    let idle = move |d: &&Deferred| matches!(&d.action, Action::Move { from, .. } if stays(from, &d.rule));
-    steps.deferred.iter().filter(move |d| !idle(d)).map(|d| &d.action)
 }

@@ -43,7 +43,7 @@ impl<'a> World<'a> {
     /// Pods that a later wave moves or takes away, or that are planned to: a resize leaves them as they are.
     fn going(&self, wave: usize) -> BTreeSet<&str> {
         let actions = self.steps.waves[wave..].iter().flat_map(|w| &w.actions);
-        let moved = actions.chain(put_off(self.steps)).filter_map(|action| match action {
+        let moved = actions.chain(self.steps.deferred.iter().map(|d| &d.action)).filter_map(|action| match action {
             Action::Move { pod, .. } | Action::Preempt { pod, .. } => Some(pod.as_str()),
             _ => None,
         });

@@ -49,7 +49,7 @@ impl<'a> Replay<'a> {
     /// Pods that later actions or deferred ones move or take away: they keep their size until then.
     fn going(&self, wave: usize) -> BTreeSet<String> {
         let later = self.steps.waves[wave..].iter().flat_map(|w| &w.actions);
-        let moved = later.chain(put_off(self.steps)).filter_map(|action| match action {
+        let moved = later.chain(self.steps.deferred.iter().map(|d| &d.action)).filter_map(|action| match action {
             Action::Move { pod, .. } | Action::Preempt { pod, .. } => Some(pod.clone()),
             _ => None,
         });
