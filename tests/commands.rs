@@ -313,6 +313,96 @@ fn plans_are_compared_part_by_part_and_a_plan_is_like_itself() {
     assert!(table.contains("COST AN HOUR") && table.contains("no plan below"), "{table}");
 }
 
+/// A node that is full of the pods of a ReplicaSet, and a more important pod that waits.
+fn crowded_cluster() -> String {
+    let pod = |name: &str, owner: &str, priority: i32, node: Option<&str>| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"namespace": "shop", "name": name, "labels": {"app": owner},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "controller": true}]},
+            "spec": {"priority": priority, "nodeName": node,
+                "containers": [{"name": "main", "resources": {"requests": {"cpu": "1500m"}}}]},
+            "status": {"phase": if node.is_some() { "Running" } else { "Pending" }},
+        })
+    };
+    let set = |name: &str, replicas: u32| {
+        serde_json::json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"namespace": "shop", "name": name},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}},
+                "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": []}}},
+        })
+    };
+    let node = serde_json::json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a"}},
+        "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "20"}},
+    });
+    let items = [
+        node,
+        set("batch", 2),
+        set("front", 1),
+        pod("batch-0", "batch", 0, Some("a")),
+        pod("batch-1", "batch", 0, Some("a")),
+        pod("front-0", "front", 5000, None),
+    ];
+    serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+#[test]
+fn a_running_pod_is_stopped_for_a_more_important_one_only_where_the_policy_allows_it() {
+    let folder = folder();
+    fs::write(folder.path().join("crowded.json"), crowded_cluster()).unwrap();
+    let go = |preemption: &str, more: &[&str]| {
+        let policy = format!(
+            "apiVersion: plimsoll.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {{name: p}}\nspec:\n  targets: \
+             [{{name: all, scaleReplicas: false}}]\n  disruption: {{addNodes: false, preemption: {preemption}}}\n"
+        );
+        fs::write(folder.path().join("policy.yaml"), policy).unwrap();
+        let arguments = ["plan", "--cluster", "crowded.json", "--policy", "policy.yaml"];
+        plimsoll(&folder).args(arguments).args(more).output().unwrap()
+    };
+    let document = |preemption: &str| -> serde_json::Value {
+        let output = go(preemption, &["-o", "json", "--json", "plan.json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let forbidden = document("never");
+    assert_eq!(forbidden.get("preempted"), None);
+    let rule = "preemption of pods of lower priority, which disruption.preemption does not allow (1 pod)";
+    assert_eq!(forbidden["certificate"]["unmodelledRules"], serde_json::json!([rule]));
+    assert_eq!(forbidden["unplaced"][0]["workload"], "ReplicaSet/front");
+
+    let allowed = document("lowerPriority");
+    assert_eq!(allowed["certificate"]["feasible"], true, "{}", allowed["certificate"]);
+    assert_eq!(allowed["certificate"]["unmodelledRules"], serde_json::json!([]));
+    let stopped = &allowed["preempted"][0];
+    assert_eq!((&stopped["workload"], &stopped["node"]), (&"ReplicaSet/batch".into(), &"a".into()));
+    assert_eq!(stopped["by"]["pod"], "front-0");
+    assert_eq!(
+        (&allowed["unplaced"][0]["workload"], &allowed["unplaced"][0]["count"]),
+        (&"ReplicaSet/batch".into(), &1.into())
+    );
+    let actions: Vec<&str> = allowed["steps"]["waves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|wave| wave["actions"][0]["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["preempt", "bind"]);
+    let cost = |plan: &serde_json::Value| plan["certificate"]["costPerHour"].as_f64().unwrap();
+    assert!(cost(&allowed) < cost(&forbidden));
+
+    let explained = plimsoll(&folder).args(["explain", "plan.json", "shop/batch"]).output().unwrap();
+    let explained = String::from_utf8(explained.stdout).unwrap();
+    assert!(explained.contains("wave 1: stop shop/batch-"), "{explained}");
+    let again = go("lowerPriority", &["--from", "plan.json", "-o", "json"]);
+    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["preempted"], allowed["preempted"], "an earlier plan is taken up with whom it stops");
+    let table = String::from_utf8(go("lowerPriority", &["--html", "page.html"]).stdout).unwrap();
+    let sentence = "1 pod is stopped to make room for more important ones:\n  shop/batch-";
+    assert!(table.contains(sentence) && table.contains("on a, for shop/front-0"), "{table}");
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("Pods stopped to make room for more important ones"));
+}
+
 #[test]
 fn a_comparison_with_what_is_no_plan_names_the_file() {
     let folder = folder();

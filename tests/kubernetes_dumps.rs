@@ -405,7 +405,8 @@ fn preemption_is_named_where_a_pod_waits_that_could_do_it() {
     ] {
         let (_, plan) = plan_of(&[node("a", "z"), running.clone(), waiting.clone()]);
         let rules = plan.certificate.unmodelled_rules;
-        let expected: &[&str] = if named { &["preemption of pods of lower priority (1 pod)"] } else { &[] };
+        let rule = "preemption of pods of lower priority, which disruption.preemption does not allow (1 pod)";
+        let expected: &[&str] = if named { &[rule] } else { &[] };
         assert_eq!(rules, expected, "{waiting}");
         assert!(plan.removals.is_empty() && plan.unplaced.len() == 1, "nobody is displaced");
     }

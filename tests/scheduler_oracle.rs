@@ -19,6 +19,7 @@ use plimsoll::domain::Policy;
 use plimsoll::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use plimsoll::domain::clock::{StopRule, Stopped};
 use plimsoll::domain::plan::{NodeState, PlacementState, Plan};
+use plimsoll::domain::policy::Preemption;
 use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, Labels, Taint, TaintEffect, ZONE_LABEL};
 use plimsoll::domain::snapshot::{Amount, Snapshot};
@@ -412,10 +413,22 @@ fn free_to_move() -> Policy {
     policy
 }
 
+/// Makes pods that wait important, and larger than what is mostly free.
+fn crowd(items: &mut [Value]) {
+    let waits = |item: &&mut Value| item["kind"] == "Pod" && item["spec"]["nodeName"].is_null();
+    for item in items.iter_mut().filter(waits) {
+        item["spec"]["priority"] = json!(1000);
+        item["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("3");
+    }
+}
+
 /// A random cluster's objects but those on their way out, what they are read as and its plan, if there is one that keeps every rule.
 fn planned(seed: u64, catalog: &Catalog, policy: &Policy) -> Option<(Vec<Value>, Snapshot, Plan)> {
     let mut items = scheduler_oracle::cluster::objects(seed);
     items.retain(|item| item["metadata"]["deletionTimestamp"].is_null());
+    if policy.disruption.preemption == Preemption::LowerPriority {
+        crowd(&mut items);
+    }
     let snapshot = read(&items);
     let menus = sizing::menus(&snapshot, None, &[], policy);
     let stop = StopRule { gap: 0.05, ..StopRule::default() };

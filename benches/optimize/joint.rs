@@ -7,7 +7,8 @@ use std::fmt;
 use plimsoll_domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use plimsoll_domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
 use plimsoll_domain::policy::{
-    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Target, WorkloadSelector,
+    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Policy, Preemption, Target,
+    WorkloadSelector,
 };
 use plimsoll_domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll_domain::rules::{
@@ -279,6 +280,7 @@ pub(crate) fn policy() -> Policy {
             max_waves: 1,
             remove_nodes: true,
             add_nodes: true,
+            preemption: Preemption::Never,
         },
         costs: Costs {
             move_per_core: 0.002,

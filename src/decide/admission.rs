@@ -173,6 +173,23 @@ impl<'a> Admission<'a> {
         self.targets.check_shrink(cluster, workload, pods, to)
     }
 
+    /// Whether the pod may be stopped for another in this wave, its successor having this size; else the rule that
+    /// forbids it.
+    pub(super) fn check_preemption(&self, cluster: &Cluster, pod: PodIndex, size: &Resources) -> Result<(), String> {
+        self.budgets.check(cluster, pod)?;
+        self.quotas.check(cluster, &[(pod, size)])?;
+        let workload = cluster.pods[pod].workload;
+        workload.map_or(Ok(()), |workload| self.targets.check_stop(cluster, workload, pod))
+    }
+
+    /// The pod leaves its node when the wave ends, and its successor waits; nothing comes in that wave.
+    pub(super) fn preempt(&mut self, cluster: &mut Cluster, pod: PodIndex, size: Resources) {
+        self.budgets.spend_for_good(cluster, pod);
+        self.quotas.take(cluster, pod, &size);
+        self.targets.stop(cluster, pod);
+        cluster.evict(pod, size);
+    }
+
     /// The pod has another size where it is.
     pub(super) fn resize(&mut self, cluster: &mut Cluster, pod: PodIndex, size: &Resources) {
         self.quotas.take(cluster, pod, size);

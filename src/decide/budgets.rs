@@ -21,6 +21,8 @@ pub(super) struct Budgets<'a> {
     allowed: Vec<i64>,
     /// Moves each workload still allows in this wave.
     workload_allowed: Vec<u32>,
+    /// Pods of each workload that were stopped for others: their successors wait.
+    away: Vec<u32>,
     /// Moves the policy still allows in all waves.
     moves_left: u32,
 }
@@ -35,6 +37,7 @@ impl<'a> Budgets<'a> {
             covers: covers.collect(),
             allowed: Vec::new(),
             workload_allowed: Vec::new(),
+            away: vec![0; snapshot.workloads.len()],
             moves_left,
         };
         let replicas: Vec<u32> = snapshot.workloads.iter().map(|w| w.replicas).collect();
@@ -46,11 +49,15 @@ impl<'a> Budgets<'a> {
     pub(super) fn begin_wave(&mut self, cluster: &Cluster, replicas: &[u32]) {
         let allowed = self.snapshot.budgets.iter().zip(&self.covers);
         self.allowed = allowed.map(|(budget, covers)| evictions_allowed(budget, covers, cluster, replicas)).collect();
-        let limit = |(workload, &count): (&crate::domain::snapshot::Workload, &u32)| {
+        let limit = |((workload, &count), &away): ((&crate::domain::snapshot::Workload, &u32), &u32)| {
             let stated = self.policy.target_for(workload).and_then(|t| t.max_unavailable);
-            stated.unwrap_or(DEFAULT_UNAVAILABLE).of_rounded_up(count)
+            stated.map_or_else(
+                // A pace, and no limit on how many wait.
+                || DEFAULT_UNAVAILABLE.of_rounded_up(count),
+                |stated| stated.of_rounded_up(count).saturating_sub(away),
+            )
         };
-        self.workload_allowed = self.snapshot.workloads.iter().zip(replicas).map(limit).collect();
+        self.workload_allowed = self.snapshot.workloads.iter().zip(replicas).zip(&self.away).map(limit).collect();
     }
 
     /// Whether the pod may be moved in this wave; else the rule that forbids it.
@@ -92,6 +99,14 @@ impl<'a> Budgets<'a> {
             self.workload_allowed[workload] = self.workload_allowed[workload].saturating_sub(1);
         }
         self.evict(cluster, pod, 1);
+    }
+
+    /// Uses what stopping the pod for another takes.
+    pub(super) fn spend_for_good(&mut self, cluster: &Cluster, pod: PodIndex) {
+        self.spend(cluster, pod);
+        if let Some(workload) = cluster.pods[pod].workload {
+            self.away[workload] += 1;
+        }
     }
 
     /// Takes that back.

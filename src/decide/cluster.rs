@@ -218,6 +218,15 @@ impl Cluster {
         pods
     }
 
+    /// The pod leaves its node when the wave ends. Its successor, of this size, is made and waits.
+    pub(super) fn evict(&mut self, pod: PodIndex, size: Resources) {
+        let size = std::mem::replace(&mut self.pods[pod].size, size);
+        self.pods[pod].ready = false;
+        if let Some(from) = self.pods[pod].node {
+            self.endings.push(Ending::Leaves(pod, from, size));
+        }
+    }
+
     /// The pod is gone when the wave ends.
     pub(super) fn leave(&mut self, pod: PodIndex) {
         self.pods[pod].made = false;

@@ -99,6 +99,22 @@ impl<'a> Targets<'a> {
         self.compared(cluster, workload, &then, to).map_or(Ok(()), Err)
     }
 
+    /// The field of the target that is missed further once the pod of the workload is stopped beside those stopped in
+    /// this wave.
+    pub(super) fn check_stop(&self, cluster: &Cluster, workload: usize, pod: PodIndex) -> Result<(), String> {
+        let replicas = self.replicas.get(workload).copied().unwrap_or(0);
+        self.check_shrink(cluster, workload, &[pod], replicas)
+    }
+
+    /// The pod is stopped in this wave.
+    pub(super) fn stop(&mut self, cluster: &Cluster, pod: PodIndex) {
+        let pod = &cluster.pods[pod];
+        let placed = pod.workload.and_then(|workload| self.placed.get_mut(&workload));
+        if let (Some(placed), Some(node)) = (placed, pod.node) {
+            take_out(placed, node);
+        }
+    }
+
     fn worsened(&self, cluster: &Cluster, workload: usize, come: &[Arrival]) -> Option<String> {
         let mut then = self.placed.get(&workload).cloned().unwrap_or_default();
         for arrival in come {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::plan::{NodePlan, NodeState, PlacementState, Removal, WorkloadPlan};
+use crate::domain::plan::{NodePlan, NodeState, PlacementState, Preemptor, Removal, WorkloadPlan};
+use crate::domain::policy::Preemption as Allowed;
 use crate::domain::rules::{HOSTNAME_LABEL, INSTANCE_TYPE_LABEL, ZONE_LABEL};
 use crate::domain::steps::{Action, Deferred};
 use crate::domain::{Catalog, NodeOffer, Plan, Policy, Resources, Snapshot, WorkloadId};
@@ -62,6 +63,14 @@ pub(super) struct Move {
     pub(super) draining: bool,
 }
 
+/// A pod to stop for another.
+#[derive(Debug, Clone)]
+pub(super) struct Preemption {
+    pub(super) pod: PodIndex,
+    pub(super) node: NodeIndex,
+    pub(super) by: Preemptor,
+}
+
 /// Replicas to take away.
 #[derive(Debug, Clone)]
 pub(super) struct Shrink {
@@ -88,6 +97,9 @@ pub(super) struct Tasks {
     pub(super) binds: Vec<Bind>,
     pub(super) growths: Vec<Growth>,
     pub(super) moves: Vec<Move>,
+    pub(super) preemptions: Vec<Preemption>,
+    /// Pods that the plan stops and that run on for now.
+    pub(super) spared: Vec<PodIndex>,
     pub(super) shrinks: Vec<Shrink>,
     pub(super) drains: Vec<Drain>,
     /// Refused outright.
@@ -103,6 +115,8 @@ impl Tasks {
             binds: Vec::new(),
             growths: Vec::new(),
             moves: Vec::new(),
+            preemptions: Vec::new(),
+            spared: Vec::new(),
             shrinks: Vec::new(),
             drains: Vec::new(),
             deferred: Vec::new(),
@@ -117,7 +131,72 @@ impl Tasks {
             let new = to_come.remove(&index).unwrap_or_default();
             tasks.change_workload(snapshot, policy, plan, index, planned, new, &existing);
         }
+        tasks.stop_pods(policy, plan, &existing);
         tasks
+    }
+
+    /// Who still waits for the room of a pod that is to be stopped: the one that the plan names, or else the most important of those
+    /// that may take it.
+    pub(super) fn taker(&self, snapshot: &Snapshot, task: &Preemption) -> Option<Preemptor> {
+        let to_come = self.growths.iter().flat_map(|growth| growth.pods.iter().copied());
+        let waiting = self.binds.iter().map(|bind| (bind.pod, bind.node)).chain(to_come);
+        let waiting: Vec<PodIndex> = waiting.filter(|(_, node)| *node == task.node).map(|(pod, _)| pod).collect();
+        let is_named = |pod: &&PodIndex| {
+            let pod = &self.cluster.pods[**pod];
+            (&pod.namespace, &pod.name) == (&task.by.namespace, &task.by.pod)
+        };
+        if waiting.iter().any(|pod| is_named(&pod)) {
+            return Some(task.by.clone());
+        }
+        let own = priority(snapshot, &self.cluster.pods[task.pod]);
+        let may_take = |pod: &PodIndex| {
+            let template = snapshot.templates.get(self.cluster.pods[*pod].template);
+            template.is_some_and(|template| template.priority > own && !template.never_preempts)
+        };
+        let takers = waiting.into_iter().filter(may_take);
+        let taker = takers.max_by_key(|pod| (priority(snapshot, &self.cluster.pods[*pod]), std::cmp::Reverse(*pod)))?;
+        let pod = &self.cluster.pods[taker];
+        let id = &snapshot.workloads[pod.workload?].id;
+        let workload = format!("{}/{}", id.kind, id.name);
+        Some(Preemptor { namespace: pod.namespace.clone(), pod: pod.name.clone(), workload })
+    }
+
+    /// These, by namespace and name, are not stopped after all, each by the rule that says so.
+    pub(super) fn spare(&mut self, spared: &BTreeMap<(String, String), String>) {
+        for task in std::mem::take(&mut self.preemptions) {
+            let pod = &self.cluster.pods[task.pod];
+            match spared.get(&(pod.namespace.clone(), pod.name.clone())) {
+                Some(rule) => self.defer_preemption(&task, rule.clone()),
+                None => self.preemptions.push(task),
+            }
+        }
+    }
+
+    fn defer_preemption(&mut self, task: &Preemption, rule: String) {
+        let action = self.preempt_action(task);
+        self.deferred.push(Deferred { action, rule });
+        self.spared.push(task.pod);
+    }
+
+    /// Pods to stop for others.
+    fn stop_pods(&mut self, policy: &Policy, plan: &Plan, existing: &BTreeMap<(String, String), PodIndex>) {
+        for preempted in &plan.preempted {
+            let (Some(&pod), Some(node)) = (
+                existing.get(&(preempted.namespace.clone(), preempted.pod.clone())),
+                self.cluster.node(&preempted.node),
+            ) else {
+                continue;
+            };
+            if self.cluster.pods[pod].node != Some(node) {
+                continue;
+            }
+            let task = Preemption { pod, node, by: preempted.by.clone() };
+            if policy.disruption.preemption == Allowed::LowerPriority {
+                self.preemptions.push(task);
+            } else {
+                self.defer_preemption(&task, "disruption.preemption".to_owned());
+            }
+        }
     }
 
     /// Pods that are to come to a node: those without one, and those that move.
@@ -353,6 +432,17 @@ impl Tasks {
             pod: moved.name.clone(),
             from: self.cluster.nodes[from].name.clone(),
             to: self.cluster.nodes[to].name.clone(),
+        }
+    }
+
+    /// The action of a pod that is stopped for another.
+    pub(super) fn preempt_action(&self, task: &Preemption) -> Action {
+        let stopped = &self.cluster.pods[task.pod];
+        Action::Preempt {
+            namespace: stopped.namespace.clone(),
+            pod: stopped.name.clone(),
+            node: self.cluster.nodes[task.node].name.clone(),
+            by: task.by.clone(),
         }
     }
 

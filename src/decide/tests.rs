@@ -2,6 +2,7 @@
 
 mod case;
 mod checked;
+mod preemption;
 mod replay;
 mod rules;
 

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::plan::Preemptor;
 use crate::domain::steps::{Action, Deferred, Steps, Wave};
 use crate::domain::{Policy, Resources, Snapshot};
 
 use super::admission::Admission;
 use super::cluster::{Cluster, NodeIndex, Pod, PodIndex, growth, reserved};
 use super::order::Arrival;
-use super::tasks::{Addition, Bind, Growth, Resize, Shrink, Tasks, leaves_with_node};
+use super::tasks::{Addition, Bind, Growth, Preemption, Resize, Shrink, Tasks, leaves_with_node};
 
 /// The rule behind what would have been possible in one wave more.
 const MAX_WAVES: &str = "disruption.maxWaves";
@@ -20,10 +21,15 @@ pub(super) fn schedule(snapshot: &Snapshot, policy: &Policy, mut tasks: Tasks) -
     // Who looks at taints counts on cordons: where one is not made after all, all is asked again without it.
     let asks_again = coming.into_iter().any(|t| spreads(t).any(|spread| spread.hard && spread.honor_taints));
     loop {
-        let again = asks_again.then(|| tasks.clone());
-        let (steps, idle) = without_idle_cordons(run(snapshot, policy, tasks));
-        let Some(without) = again.filter(|_| !idle.is_empty()) else { return steps };
+        let again = (asks_again || !tasks.preemptions.is_empty()).then(|| tasks.clone());
+        let (steps, mut idle) = without_idle_cordons(run(snapshot, policy, tasks));
+        if !asks_again {
+            idle.clear();
+        }
+        let in_vain = in_vain(&steps);
+        let Some(without) = again.filter(|_| !idle.is_empty() || !in_vain.is_empty()) else { return steps };
         tasks = without;
+        tasks.spare(&in_vain);
         tasks.drains.retain(|drain| !idle.contains(&tasks.cluster.nodes[drain.node].name));
         let kept = |d: &Deferred| matches!(&d.action, Action::RemoveNode { node } if idle.contains(node));
         tasks.deferred.extend(steps.deferred.into_iter().filter(kept));
@@ -34,12 +40,20 @@ fn run(snapshot: &Snapshot, policy: &Policy, tasks: Tasks) -> Steps {
     let replicas = snapshot.workloads.iter().map(|w| w.replicas).collect();
     let resized = vec![None; snapshot.workloads.len()];
     let admission = Admission::new(snapshot, policy, &tasks);
-    let mut schedule = Schedule { snapshot, tasks, admission, replicas, resized };
+    let mut schedule = Schedule { snapshot, tasks, admission, replicas, resized, is_last: false };
     let mut waves = Vec::new();
     while waves.len() < policy.disruption.max_waves as usize {
         schedule.admission.begin_wave(&schedule.tasks.cluster, &schedule.replicas);
+        schedule.is_last = waves.len() + 1 == policy.disruption.max_waves as usize;
         // What takes room comes before what moves, and what gives room back comes last, unless all else waits for it.
-        let phases = [Schedule::prepare, Schedule::grow, Schedule::relocate, Schedule::shrink, Schedule::remove_nodes];
+        let phases = [
+            Schedule::prepare,
+            Schedule::grow,
+            Schedule::relocate,
+            Schedule::preempt,
+            Schedule::shrink,
+            Schedule::remove_nodes,
+        ];
         let chosen = phases.iter().map(|phase| phase(&mut schedule)).find(|wave| !wave.actions.is_empty());
         let Some(wave) = chosen else { break };
         schedule.tasks.cluster.end_wave();
@@ -59,6 +73,8 @@ struct Schedule<'a> {
     replicas: Vec<u32>,
     /// What a pod of each workload requests from now on, where that has been changed.
     resized: Vec<Option<Resources>>,
+    /// Whether no wave comes after this one.
+    is_last: bool,
 }
 
 impl Schedule<'_> {
@@ -148,6 +164,23 @@ impl Schedule<'_> {
         wave
     }
 
+    /// Pods stopped for others, which come in a later wave: there must be one.
+    fn preempt(&mut self) -> Wave {
+        let mut wave = Wave::default();
+        for mut task in std::mem::take(&mut self.tasks.preemptions) {
+            match self.check_preemption(&task) {
+                Ok(by) if !self.is_last => {
+                    let size = size(self.snapshot, &self.resized, &self.tasks.cluster, task.pod);
+                    self.admission.preempt(&mut self.tasks.cluster, task.pod, size);
+                    task.by = by;
+                    wave.actions.push(self.tasks.preempt_action(&task));
+                }
+                _ => self.tasks.preemptions.push(task),
+            }
+        }
+        wave
+    }
+
     /// Fewer replicas, for all workloads at once.
     fn shrink(&mut self) -> Wave {
         let mut wave = Wave::default();
@@ -197,9 +230,10 @@ impl Schedule<'_> {
     /// Pods of the workload that get the new size where they are, with it: those that stay, and those that exist and have no node.
     /// Those that move or go keep their size until then.
     fn resized_in_place(&self, resize: &Resize) -> Vec<(PodIndex, Resources)> {
-        let moved = self.tasks.moves.iter().map(|m| m.pod);
+        let evicted = self.tasks.moves.iter().map(|m| m.pod).chain(self.tasks.preemptions.iter().map(|p| p.pod));
+        let evicted = evicted.chain(self.tasks.spared.iter().copied());
         let going: BTreeSet<PodIndex> =
-            moved.chain(self.tasks.shrinks.iter().flat_map(|s| s.pods.iter().copied())).collect();
+            evicted.chain(self.tasks.shrinks.iter().flat_map(|s| s.pods.iter().copied())).collect();
         let stays = |p: &Pod| p.workload == Some(resize.workload) && p.made && !p.leaving;
         let pods = self.tasks.cluster.pods.iter().enumerate().filter(|(i, p)| stays(p) && !going.contains(i));
         pods.map(|(i, p)| (i, reserved(&resize.to, &self.snapshot.templates[p.template]))).collect()
@@ -231,6 +265,16 @@ impl Schedule<'_> {
         self.admission.check_shrink(&self.tasks.cluster, shrink.workload, &shrink.pods, shrink.to)
     }
 
+    /// Who the pod may be stopped for in this wave; else the rule that forbids it.
+    fn check_preemption(&self, task: &Preemption) -> Result<Preemptor, String> {
+        let size = size(self.snapshot, &self.resized, &self.tasks.cluster, task.pod);
+        self.admission.check_preemption(&self.tasks.cluster, task.pod, &size)?;
+        self.tasks.taker(self.snapshot, task).ok_or_else(|| {
+            let node = &self.tasks.cluster.nodes[task.node].name;
+            format!("node {node} had room for {}/{} without it", task.by.namespace, task.by.pod)
+        })
+    }
+
     fn check_alone(&mut self, arrival: Arrival) -> Result<(), String> {
         let size = size(self.snapshot, &self.resized, &self.tasks.cluster, arrival.pod);
         self.admission.check(&self.tasks.cluster, arrival, &size)
@@ -260,6 +304,10 @@ impl Schedule<'_> {
         for resize in &self.tasks.resizes {
             let (from, to) = (resize.from.clone(), resize.to.clone());
             defer(Action::Resize { workload: id(resize.workload), from, to }, self.check_resize(resize));
+        }
+        // Asked while those that they make room for still wait.
+        for task in &self.tasks.preemptions {
+            defer(self.tasks.preempt_action(task), self.check_preemption(task).map(drop));
         }
         for bind in std::mem::take(&mut self.tasks.binds) {
             defer(self.tasks.bind_action(bind.pod, bind.node), self.check_alone(bind.arrival()));
@@ -293,6 +341,22 @@ fn size(snapshot: &Snapshot, resized: &[Option<Resources>], cluster: &Cluster, p
     let pod = &cluster.pods[pod];
     let requests = pod.workload.and_then(|workload| resized[workload].as_ref());
     requests.map_or_else(|| pod.size.clone(), |requests| reserved(requests, &snapshot.templates[pod.template]))
+}
+
+/// Pods that were stopped for others that come in no wave, by namespace and name, each with the rule that holds the other.
+fn in_vain(steps: &Steps) -> BTreeMap<(String, String), String> {
+    let is_bind = |action: &Action, by: &Preemptor| matches!(action, Action::Bind { namespace, pod, .. } if (namespace, pod) == (&by.namespace, &by.pod));
+    let actions = || steps.waves.iter().flat_map(|wave| &wave.actions);
+    let held = |by: &Preemptor| {
+        let deferred = steps.deferred.iter().find(|deferred| is_bind(&deferred.action, by));
+        deferred.map_or_else(|| format!("pod {}/{} does not come", by.namespace, by.pod), |d| d.rule.clone())
+    };
+    let stopped = actions().filter_map(|action| match action {
+        Action::Preempt { namespace, pod, by, .. } => Some(((namespace.clone(), pod.clone()), by)),
+        _ => None,
+    });
+    let in_vain = stopped.filter(|(_, by)| !actions().any(|action| is_bind(action, by)));
+    in_vain.map(|(stopped, by)| (stopped, held(by))).collect()
 }
 
 /// Leaves out the cordons of nodes that no wave empties after all, and the wave if nothing else was in it; returns those

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::CapacityType;
-use super::plan::{NodePlan, NodeState, Placement, Plan, Removal};
+use super::plan::{NodePlan, NodeState, Placement, Plan, Preempted, Removal};
 use super::resources::Resources;
 use super::snapshot::WorkloadId;
 
@@ -21,6 +21,8 @@ pub struct EarlierPlan {
     pub placements: Vec<Placement>,
     /// Pods that went.
     pub removals: Vec<Removal>,
+    /// Pods that made room for others.
+    pub preempted: Vec<Preempted>,
 }
 
 /// A node of an earlier plan.
@@ -52,6 +54,7 @@ impl From<&Plan> for EarlierPlan {
             nodes: plan.nodes.iter().map(node).collect(),
             placements: plan.placements.clone(),
             removals: plan.removals.clone(),
+            preempted: plan.preempted.clone(),
         }
     }
 }

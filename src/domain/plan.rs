@@ -21,6 +21,10 @@ pub struct Plan {
     pub placements: Vec<Placement>,
     /// Running pods that go because their workload shrinks.
     pub removals: Vec<Removal>,
+    /// Running pods that are stopped to make room for others, sorted. They wait when the plan is done, so their workloads
+    /// are among those with pods [`Plan::unplaced`].
+    #[serde(default)]
+    pub preempted: Vec<Preempted>,
     /// Pods that have no node when the plan is done.
     pub unplaced: Vec<Unplaced>,
     /// Pods that have no node now, and why, whatever the plan does with them.
@@ -215,6 +219,34 @@ pub struct Removal {
     pub workload: String,
     /// The node it leaves; `None` if it has none.
     pub node: Option<String>,
+}
+
+/// A running pod that is evicted to make room for one of higher priority, and waits when the plan is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preempted {
+    /// Namespace.
+    pub namespace: String,
+    /// Pod name.
+    pub pod: String,
+    /// `Kind/name`.
+    pub workload: String,
+    /// The node it leaves.
+    pub node: String,
+    /// Who comes there.
+    pub by: Preemptor,
+}
+
+/// A pod that others make room for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preemptor {
+    /// Namespace.
+    pub namespace: String,
+    /// Pod name.
+    pub pod: String,
+    /// `Kind/name`.
+    pub workload: String,
 }
 
 /// Pods of one workload that have no node when the plan is done.

@@ -75,6 +75,7 @@ impl Policy {
                 max_waves: 10,
                 remove_nodes: true,
                 add_nodes: true,
+                preemption: Preemption::Never,
             },
             costs,
             planning: Planning::default(),
@@ -318,6 +319,20 @@ pub struct DisruptionLimits {
     pub remove_nodes: bool,
     /// Whether nodes may be bought at all.
     pub add_nodes: bool,
+    /// Which running pods may be stopped for others that find no room.
+    #[serde(default)]
+    pub preemption: Preemption,
+}
+
+/// Which running pods may lose their node to a pod that finds no room, and wait in its stead.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Preemption {
+    /// None.
+    #[default]
+    Never,
+    /// Those of lower priority than the pod that comes, as kube-scheduler has it.
+    LowerPriority,
 }
 
 /// What things are worth, in the catalog's currency.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::Preemptor;
 use super::resources::Resources;
 use super::snapshot::WorkloadId;
 
@@ -84,6 +85,18 @@ pub enum Action {
         from: String,
         /// To.
         to: String,
+    },
+    /// Evict a pod whose successor waits, to make room for one of higher priority.
+    #[serde(rename_all = "camelCase")]
+    Preempt {
+        /// Namespace.
+        namespace: String,
+        /// Pod.
+        pod: String,
+        /// The node it leaves.
+        node: String,
+        /// Who comes there in a later wave.
+        by: Preemptor,
     },
     /// Take no new pods.
     #[serde(rename_all = "camelCase")]

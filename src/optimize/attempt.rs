@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use super::buy::{buy_as_guided, buy_greedily};
 use super::consolidate::consolidate;
 use super::follow::{Filling, follow};
-use super::gangs::complete_gangs;
 use super::instance::Instance;
 use super::mend::mend;
 use super::occupancy::Occupancy;
 use super::place::{place_waiting, relieve};
 use super::please::please;
 use super::pools::Pool;
+use super::preempt::last_resorts;
 use super::purchase::{Purchase, buy_as_packed};
 use super::relations::Relations;
 use super::round::Guide;
@@ -48,7 +48,7 @@ pub(super) fn placed<'a>(
             buy_as_guided(&mut state, guide);
         }
         buy_greedily(&mut state, guide, out_of_time);
-        complete_gangs(&mut state, guide, out_of_time);
+        last_resorts(&mut state, guide, out_of_time);
         if !out_of_time() {
             consolidate(&mut state, guide, out_of_time);
         }
@@ -111,7 +111,7 @@ pub(super) fn followed<'a>(
     follow(&mut state, pools, guide, (evenly, filling));
     mend(&mut state);
     buy_greedily(&mut state, guide, out_of_time);
-    complete_gangs(&mut state, guide, out_of_time);
+    last_resorts(&mut state, guide, out_of_time);
     if !out_of_time() {
         consolidate(&mut state, guide, out_of_time);
     }

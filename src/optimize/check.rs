@@ -14,6 +14,7 @@ mod gangs;
 mod order;
 pub(crate) mod part;
 mod policy;
+mod preemption;
 mod preferences;
 mod quotas;
 mod relations;
@@ -25,7 +26,7 @@ use crate::domain::plan::{CostParts, Plan};
 use crate::domain::snapshot::Snapshot;
 use crate::domain::{Catalog, Menu, Policy};
 
-pub use violation::{RemovalBar, Violation};
+pub use violation::{PreemptionBar, RemovalBar, Violation};
 
 /// What the checker found.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,7 @@ pub fn check(snapshot: &Snapshot, catalog: &Catalog, policy: &Policy, menus: &[M
     budgets::check(&given, &after, &mut violations);
     quotas::check(&given, &after, &mut violations);
     gangs::check(&given, &after, &mut violations);
+    preemption::check(&given, &after, &mut violations);
     let cost = cost::recompute(&given, &after, &mut violations);
     violations.sort();
     violations.dedup();

@@ -64,6 +64,7 @@ pub(super) fn may_go(occupancy: &Occupancy<'_>, node: usize) -> bool {
     let state = &occupancy.nodes[node];
     let site = &occupancy.instance.sites[state.site];
     state.open
+        && state.preempted == 0
         && saving(occupancy, node) > 0.0
         && (state.bought || site.may_drain && occupancy.drained < occupancy.instance.limits.drains)
         && state.pods.iter().all(|p| !matches!(occupancy.pods[*p].standing, Standing::Fixed | Standing::Leaving))

@@ -9,7 +9,8 @@ use super::occupancy::Occupancy;
 pub(super) fn stay_in_zones(state: &mut Occupancy<'_>) {
     let mut alike: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (index, pod) in state.pods.iter().enumerate() {
-        if let Some(group) = pod.group.filter(|_| !pod.removed && pod.node.is_some() && pod.node != pod.origin) {
+        let comes = !pod.removed && pod.node.is_some() && pod.node != pod.origin && !state.took_room(pod);
+        if let Some(group) = pod.group.filter(|_| comes) {
             alike.entry((group, pod.template)).or_default().push(index);
         }
     }

@@ -2,19 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::buy::buy_greedily;
 use super::occupancy::Occupancy;
-use super::place::{close_empty, place_waiting};
-use super::round::Guide;
-
-/// Takes back the pods of gangs that are not complete, and places and buys for others with the room that leaves, until
-/// every gang is there or not.
-pub(super) fn complete_gangs(occupancy: &mut Occupancy<'_>, guide: &Guide, out_of_time: &dyn Fn() -> bool) {
-    while disband(occupancy) {
-        place_waiting(occupancy, |_| true);
-        buy_greedily(occupancy, guide, out_of_time);
-    }
-}
+use super::place::close_empty;
 
 /// Takes back the pods of gangs that are not complete, and gives up the nodes bought for them; whether there were any.
 pub(super) fn disband(occupancy: &mut Occupancy<'_>) -> bool {

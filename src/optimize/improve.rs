@@ -179,6 +179,10 @@ fn other_step(occupancy: &mut Occupancy<'_>, group: usize, rotation: &mut Rotati
     }
     let option = others[rotation.partner(others.len())];
     let (before, after) = (facts.options[now].replicas, facts.options[option].replicas);
+    // A controller takes pods that wait before any other.
+    if after < before && occupancy.has_preempted(group) {
+        return false;
+    }
     occupancy.choose(group, option);
     if after > before {
         return (before..after).all(|_| add(occupancy, group));

@@ -5,7 +5,7 @@
 //! 2. [`model`], [`rules`], [`solve`]: the relaxation over classes gives prices and a bound of the full problem.
 //!    [`priced`]: with room at those prices, whole nodes and steps of menus give a better bound, and a plan to follow.
 //! 3. [`round`]: the program's numbers become choices and purchases.
-//! 4. [`start`], [`place`], [`mend`], [`buy`], [`purchase`], [`consolidate`], [`follow`]: concrete pods on concrete nodes,
+//! 4. [`start`], [`place`], [`mend`], [`buy`], [`purchase`], [`preempt`], [`consolidate`], [`follow`]: concrete pods on concrete nodes,
 //!    from "change nothing" on; [`improve`] and [`neighbourhood`] go on from the best of them.
 //! 5. [`certificate`], [`pattern_bound`]: what is proven.
 //!
@@ -48,6 +48,7 @@ mod place;
 mod plan;
 mod please;
 mod pools;
+mod preempt;
 mod priced;
 mod purchase;
 mod quotas;

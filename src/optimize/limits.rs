@@ -16,8 +16,10 @@ pub(super) struct Limits {
     pub(super) drains: u32,
     /// Disruption budgets.
     pub(super) budgets: Vec<Budget>,
-    /// Moves each group's target allows; `None` is no limit.
+    /// Moves each group's target allows in all waves; `None` is no limit.
     pub(super) group_moves: Vec<Option<u32>>,
+    /// Pods of each group that may be away at once.
+    pub(super) group_at_once: Vec<Option<u32>>,
     /// Budgets that hold for each template.
     pub(super) budgets_of: BTreeMap<usize, Vec<usize>>,
 }
@@ -29,6 +31,8 @@ pub(super) struct Budget {
     pub(super) name: String,
     /// Moves it allows, counting only pods that are ready as available.
     pub(super) moves: u32,
+    /// Pods that may be away at once, counted so.
+    pub(super) at_once: u32,
     /// Moves it would allow if every pod were ready: what no plan exceeds.
     pub(super) most_moves: u32,
 }
@@ -55,6 +59,7 @@ impl Limits {
             },
             budgets,
             group_moves: groups.iter().map(|group| group_moves(group, waves)).collect(),
+            group_at_once: groups.iter().map(|group| group_moves(group, 1)).collect(),
             budgets_of,
         }
     }
@@ -71,6 +76,7 @@ impl Limits {
         let waves = policy.disruption.max_waves.max(1);
         self.moves = moves(snapshot, policy, pods);
         self.group_moves[group] = group_moves(&groups[group], waves);
+        self.group_at_once[group] = group_moves(&groups[group], 1);
         let affected: BTreeSet<usize> = templates.iter().flat_map(|t| self.budgets_of(*t)).copied().collect();
         for index in affected {
             let covered = self.budgets_of.iter().filter(|(_, of)| of.contains(&index)).map(|(template, _)| *template);
@@ -100,6 +106,7 @@ fn moves(snapshot: &Snapshot, policy: &Policy, pods: &[PodFacts]) -> u32 {
     policy.disruption.max_moves.of_rounded_up(evictable.count() as u32)
 }
 
+/// Moves that the group's target allows in so many waves.
 fn group_moves(group: &Group<'_>, waves: u32) -> Option<u32> {
     let amount = group.target.and_then(|t| t.max_unavailable)?;
     Some(waves.saturating_mul(amount.of_rounded_up(group.workload.map_or(group.running, |w| w.replicas))))
@@ -141,6 +148,7 @@ impl Budget {
         Self {
             name: format!("{}/{}", budget.namespace, budget.name),
             moves: ready.saturating_sub(must_stay).saturating_mul(waves),
+            at_once: ready.saturating_sub(must_stay),
             most_moves: all.max(ready).saturating_sub(must_stay).saturating_mul(waves),
         }
     }

@@ -6,6 +6,7 @@ mod admission;
 mod fullness;
 mod gangs;
 mod outlook;
+mod preemption;
 mod preferences;
 mod quotas;
 mod shelf;
@@ -43,6 +44,8 @@ pub(super) struct PodState {
     pub(super) node: Option<usize>,
     /// Goes because its workload shrinks.
     pub(super) removed: bool,
+    /// Has lost its node to a pod that came there, and waits.
+    pub(super) preempted: bool,
 }
 
 impl PodState {
@@ -64,6 +67,7 @@ impl PodState {
             origin: None,
             node: None,
             removed: false,
+            preempted: false,
         }
     }
 
@@ -85,6 +89,8 @@ pub(super) struct NodeState {
     pub(super) free: Amounts,
     /// Pods on it.
     pub(super) pods: Vec<usize>,
+    /// Pods that lost it to others that came.
+    pub(super) preempted: u32,
     /// Domain its host name is; `None` where it has none.
     host: Option<usize>,
 }
@@ -95,6 +101,7 @@ enum Change {
     Opened(usize),
     Closed(usize),
     Removed { pod: usize, before: bool },
+    Preempted { pod: usize, before: bool },
     Chosen { group: usize, before: usize },
     GangGivenUp { gang: usize, before: bool },
 }
@@ -122,6 +129,7 @@ pub(super) struct State {
     pub(super) moves: u32,
     budget_moves: Vec<u32>,
     group_moves: Vec<u32>,
+    preempted: preemption::Count,
     /// Pods counted, by counter and domain.
     counts: Vec<Vec<u32>>,
     /// Pods that have the counter as anti-affinity, by counter and domain.
@@ -180,6 +188,7 @@ impl<'a> Occupancy<'a> {
             nodes: Vec::with_capacity(instance.standing),
             budget_moves: vec![0; instance.limits.budgets.len()],
             group_moves: vec![0; groups],
+            preempted: preemption::Count::new(groups, instance.limits.budgets.len()),
             counts: vec![Vec::new(); counters],
             owners: vec![Vec::new(); counters],
             totals: vec![0; counters],
@@ -204,7 +213,16 @@ impl<'a> Occupancy<'a> {
     fn push_node(&mut self, site: usize, name: Arc<str>, host: Option<usize>, bought: bool) -> usize {
         let facts = &self.instance.sites[site];
         let free: Amounts = facts.allocatable.iter().zip(&facts.daemon_demand).map(|(a, d)| a - d).collect();
-        self.state.nodes.push(NodeState { site, name, bought, open: false, free, pods: Vec::new(), host });
+        self.state.nodes.push(NodeState {
+            site,
+            name,
+            bought,
+            open: false,
+            free,
+            pods: Vec::new(),
+            preempted: 0,
+            host,
+        });
         let node = self.state.nodes.len() - 1;
         if !bought {
             self.state.nodes[node].open = true;
@@ -233,6 +251,7 @@ impl<'a> Occupancy<'a> {
                 Some(Change::Opened(node)) => self.set_open(node, false),
                 Some(Change::Closed(node)) => self.set_open(node, true),
                 Some(Change::Removed { pod, before }) => self.mark_removed(pod, before),
+                Some(Change::Preempted { pod, before }) => self.mark_preempted(pod, before),
                 Some(Change::GangGivenUp { gang, before }) => self.set_given_up(gang, before),
                 Some(Change::Chosen { group, before }) => self.state.choices[group] = before,
                 None => break,
@@ -244,6 +263,7 @@ impl<'a> Occupancy<'a> {
     pub(super) fn bind(&mut self, pod: usize, node: Option<usize>) {
         let before = self.state.pods[pod].node;
         if before != node {
+            self.set_preempted(pod, false);
             self.state.journal.push(Change::Bound { pod, before });
             self.set_node(pod, node);
         }
@@ -273,6 +293,7 @@ impl<'a> Occupancy<'a> {
 
     /// Whether the pod, which must have no node, is one of those that go.
     pub(super) fn set_removed(&mut self, pod: usize, removed: bool) {
+        self.set_preempted(pod, false);
         self.state.journal.push(Change::Removed { pod, before: self.state.pods[pod].removed });
         self.mark_removed(pod, removed);
     }
@@ -321,6 +342,7 @@ impl<'a> Occupancy<'a> {
 
     /// A pod without a node is there no more: it leaves the workload and the names, and keeps its number.
     pub(super) fn forget(&mut self, pod: usize) {
+        self.set_preempted(pod, false);
         let state = &self.state.pods[pod];
         if state.existing.is_some() {
             let charge = Arc::clone(&state.charge);
@@ -440,11 +462,17 @@ impl<'a> Occupancy<'a> {
         }
         step(&mut self.state.in_zone[group][class.zone], up);
         if state.origin.is_some_and(|origin| origin != node) {
-            step(&mut self.state.moves, up);
-            step(&mut self.state.group_moves[group], up);
-            for &budget in self.instance.limits.budgets_of(state.template) {
-                step(&mut self.state.budget_moves[budget], up);
-            }
+            let template = state.template;
+            self.count_move(group, template, up);
+        }
+    }
+
+    /// A pod of the group leaves its node for another, or for a pod that comes there; or does not after all.
+    fn count_move(&mut self, group: usize, template: usize, up: bool) {
+        step(&mut self.state.moves, up);
+        step(&mut self.state.group_moves[group], up);
+        for &budget in self.instance.limits.budgets_of(template) {
+            step(&mut self.state.budget_moves[budget], up);
         }
     }
 
@@ -453,10 +481,15 @@ impl<'a> Occupancy<'a> {
         let state = &self.state.pods[pod];
         let limits = &self.instance.limits;
         let Some(group) = state.group else { return false };
+        // One that has lost its node is counted already.
+        let own = u32::from(state.preempted);
         state.standing == Standing::Movable
-            && self.state.moves < limits.moves
-            && limits.group_moves[group].is_none_or(|most| self.state.group_moves[group] < most)
-            && limits.budgets_of(state.template).iter().all(|b| self.state.budget_moves[*b] < limits.budgets[*b].moves)
+            && self.state.moves - own < limits.moves
+            && limits.group_moves[group].is_none_or(|most| self.state.group_moves[group] - own < most)
+            && limits
+                .budgets_of(state.template)
+                .iter()
+                .all(|b| self.state.budget_moves[*b] - own < limits.budgets[*b].moves)
     }
 
     /// Pods counted with this one in the domains it is spread over, the sum over its spread rules; 0 where it has none.
@@ -548,7 +581,10 @@ impl<'a> Occupancy<'a> {
         cost.risk = (0..self.state.choices.len()).filter_map(|g| self.choice(g)).map(|c| c.risk_cost_per_hour).sum();
         for pod in self.state.pods.iter().filter(|p| !p.removed && (p.node.is_some() || !settled(p.standing))) {
             match (pod.origin, pod.node) {
-                (_, None) => cost.unplaced += instance.unplaced_price(pod.template),
+                (_, None) => {
+                    cost.unplaced += instance.unplaced_price(pod.template);
+                    cost.change += if pod.preempted { self.move_price(pod) } else { 0.0 };
+                }
                 (Some(origin), Some(node)) if origin != node => cost.change += self.move_price(pod),
                 _ => {}
             }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::catalog::PriceSource;
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{
-    Certificate, CostParts, NodePlan, NodeState as State, Placement, PlacementState, Plan, Removal, Stopped, Unplaced,
-    WorkloadPlan,
+    Certificate, CostParts, NodePlan, NodeState as State, Placement, PlacementState, Plan, Preempted, Preemptor,
+    Removal, Stopped, Unplaced, WorkloadPlan,
 };
+use crate::domain::policy::Preemption;
 use crate::domain::resources::Resources;
 use crate::domain::rules::INSTANCE_TYPE_LABEL;
 use crate::domain::snapshot::{Pod, PodTemplate, Snapshot, Workload, WorkloadId};
@@ -36,6 +37,7 @@ pub(super) fn plan_with(occupancy: &Occupancy<'_>, names: &Names) -> Plan {
         nodes,
         placements,
         removals,
+        preempted: preempted(occupancy, names),
         unplaced: unplaced(occupancy, |_| Vec::new()),
         pending: Vec::new(),
         binding: Vec::new(),
@@ -321,6 +323,31 @@ pub(super) fn removal(occupancy: &Occupancy<'_>, pod: usize) -> Option<Removal> 
     Some(Removal { namespace, pod: pod.name.to_string(), workload, node })
 }
 
+/// Pods that lost their node, sorted, each with the most important pod that came there instead.
+pub(super) fn preempted(occupancy: &Occupancy<'_>, names: &Names) -> Vec<Preempted> {
+    let templates = &occupancy.instance.snapshot.templates;
+    let priority = |pod: usize| templates.get(occupancy.pods[pod].template).map_or(0, |template| template.priority);
+    let preempted = |pod: usize| {
+        let node = occupancy.pods[pod].origin?;
+        let came = occupancy.nodes[node].pods.iter().copied().filter(|other| {
+            let state = &occupancy.pods[*other];
+            occupancy.took_room(state) && occupancy.takes_room(state.template) && priority(*other) > priority(pod)
+        });
+        let by = came.max_by_key(|other| (priority(*other), std::cmp::Reverse(*other)))?;
+        let named = |pod: usize| {
+            let state = &occupancy.pods[pod];
+            let (namespace, workload) = owner(occupancy, state.existing, state.group);
+            (namespace, state.name.to_string(), workload)
+        };
+        let ((namespace, name, workload), by) = (named(pod), named(by));
+        let by = Preemptor { namespace: by.0, pod: by.1, workload: by.2 };
+        Some(Preempted { namespace, pod: name, workload, node: names.nodes[node].clone(), by })
+    };
+    let mut found: Vec<Preempted> = occupancy.preempted().into_iter().filter_map(preempted).collect();
+    found.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
+    found
+}
+
 /// Pods without a node, by workload, with the reasons of one pod of each template.
 fn unplaced(occupancy: &Occupancy<'_>, mut reasons: impl FnMut(usize) -> Vec<String>) -> Vec<Unplaced> {
     let mut kinds: BTreeMap<(String, String, usize), Vec<usize>> = BTreeMap::new();
@@ -382,7 +409,7 @@ fn pods_by_template(snapshot: &Snapshot) -> BTreeMap<usize, usize> {
     counts
 }
 
-/// Pods that wait and that kube-scheduler may make room for by evicting others, which no plan does.
+/// Pods that wait and that kube-scheduler may make room for by evicting others, which the policy does not allow.
 fn could_preempt(snapshot: &Snapshot) -> usize {
     let priority = |pod: &Pod| snapshot.templates.get(pod.template).map(|template| template.priority);
     let running = snapshot.pods.iter().filter(|pod| pod.node.is_some() && !pod.deleting);
@@ -427,10 +454,12 @@ pub(super) fn unmodelled_rules(instance: &Instance<'_>) -> Vec<String> {
         rules.push(format!("taint with PreferNoSchedule ({preferring} nodes)"));
     }
     rules.extend(unknown_volume_limits(instance));
-    let preempting = could_preempt(snapshot);
+    let forbidden = instance.policy.disruption.preemption == Preemption::Never;
+    let preempting = if forbidden { could_preempt(snapshot) } else { 0 };
     if preempting > 0 {
         let pods = if preempting == 1 { "pod" } else { "pods" };
-        rules.push(format!("preemption of pods of lower priority ({preempting} {pods})"));
+        let what = "preemption of pods of lower priority, which disruption.preemption does not allow";
+        rules.push(format!("{what} ({preempting} {pods})"));
     }
     let quotas = snapshot.quotas.iter().filter(|quota| quota.limits_claims()).count();
     let makes_claims = |w: &Workload| w.scalable && w.id.kind == "StatefulSet";

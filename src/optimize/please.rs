@@ -23,6 +23,9 @@ pub(super) fn please(occupancy: &mut Occupancy<'_>, out_of_time: &dyn Fn() -> bo
             break;
         }
         let state = &occupancy.pods[pod];
+        if occupancy.took_room(state) {
+            continue;
+        }
         if let (Some(node), Standing::Movable | Standing::Waiting) = (state.node, state.standing) {
             suit(occupancy, pod, node, &mut looks);
         }

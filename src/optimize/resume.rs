@@ -12,6 +12,7 @@ use crate::domain::snapshot::WorkloadId;
 use super::instance::{Choice, Group, Instance, Standing};
 use super::occupancy::Occupancy;
 use super::place::quota_left;
+use super::preempt::reprieve;
 use super::relations::Relations;
 use super::round::unchanged;
 use super::shrink::surplus;
@@ -37,11 +38,15 @@ pub(super) fn resume<'a>(
     existing_pods(&mut state, &removed);
     new_pods(&mut state);
     let (nodes, names) = nodes(&mut state, plan);
+    stop_preempted(&mut state, plan);
     place(&mut state, &nodes, plan, asks);
     for node in plan.nodes.iter().filter(|node| node.state == NodeState::Remove) {
         if let Some(&number) = nodes.get(node.name.as_str()) {
             close(&mut state, number);
         }
+    }
+    if asks {
+        reprieve(&mut state);
     }
     place_waiting_daemons(&mut state);
     Resumed { state, names }
@@ -124,6 +129,24 @@ fn nodes<'p>(state: &mut Occupancy<'_>, plan: &'p EarlierPlan) -> (BTreeMap<&'p 
         }
     }
     (nodes, names)
+}
+
+/// Pods that the plan stops for others lose their node, as far as the policy still allows.
+fn stop_preempted(state: &mut Occupancy<'_>, plan: &EarlierPlan) {
+    let named: BTreeMap<(&str, &str), &str> =
+        plan.preempted.iter().map(|p| ((p.namespace.as_str(), p.pod.as_str()), p.node.as_str())).collect();
+    if named.is_empty() || !state.preempts() {
+        return;
+    }
+    let instance = state.instance;
+    for (pod, facts) in instance.snapshot.pods.iter().enumerate() {
+        let node = named.get(&(facts.namespace.as_str(), facts.name.as_str())).copied();
+        let stands = node.is_some() && facts.node.as_deref() == node && state.pods[pod].node.is_some();
+        if stands && state.may_be_preempted(pod, i32::MAX) {
+            state.bind(pod, None);
+            state.set_preempted(pod, true);
+        }
+    }
 }
 
 /// Puts pods where the plan has them. Replicas that came under another name take the places meant for those to come.

@@ -30,6 +30,7 @@ use super::instance::{Instance, Standing};
 use super::model;
 use super::neighbourhood::Neighbourhoods;
 use super::pools::{Pool, pools};
+use super::preempt::last_resorts;
 use super::relations::Relations;
 use super::round::{Guide, unchanged};
 use super::sensitivity;
@@ -147,6 +148,7 @@ pub(super) fn search(
             false
         });
     }
+    stages.make_room(&mut incumbent, &problem);
     if !watch.out_of_time() {
         incumbent.rearrange(stay_in_zones);
     }
@@ -260,6 +262,19 @@ impl<'a> Stages<'a, '_> {
             disband(&mut state);
             incumbent.offer(state);
         }
+    }
+
+    /// Pods that wait in the cheapest plan take room from others, however that plan was made.
+    fn make_room(&self, incumbent: &mut Incumbent<'a>, problem: &Problem) {
+        if incumbent.is_complete() || self.watch.out_of_time() || !incumbent.state().preempts() {
+            return;
+        }
+        let guide = self.guide(problem, &[], &[]);
+        let watch = self.watch;
+        incumbent.change(|state| {
+            last_resorts(state, &guide, &|| watch.out_of_time());
+            false
+        });
     }
 
     /// From the first plans on, with the relaxation's answer if there is one.

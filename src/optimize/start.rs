@@ -48,6 +48,7 @@ pub(super) fn existing_pods(occupancy: &mut Occupancy<'_>, removed: &BTreeSet<us
             origin: facts.node,
             node: None,
             removed: removed.contains(&index),
+            preempted: false,
         });
         if !removed.contains(&index) {
             occupancy.bind(index, facts.node);

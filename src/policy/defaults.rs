@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::metrics::default_mapping;
 use crate::domain::Policy;
-use crate::domain::policy::{Behavior, Costs, DisruptionLimits, Mode, Objective, Planning, Target, WorkloadSelector};
+use crate::domain::policy::{
+    Behavior, Costs, DisruptionLimits, Mode, Objective, Planning, Preemption, Target, WorkloadSelector,
+};
 use crate::domain::resources::Resources;
 use crate::domain::snapshot::Amount;
 
@@ -66,6 +68,7 @@ pub fn disruption() -> DisruptionLimits {
         max_waves: 10,
         remove_nodes: true,
         add_nodes: true,
+        preemption: Preemption::Never,
     }
 }
 

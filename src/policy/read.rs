@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::target::read_targets;
 use super::{defaults, events, metrics};
-use crate::domain::policy::{Costs, DisruptionLimits, Mode, PackBy, Planning, Policy};
+use crate::domain::policy::{Costs, DisruptionLimits, Mode, PackBy, Planning, Policy, Preemption};
 use crate::domain::{InputError, Location};
 use crate::ingest::Source;
 use crate::ingest::document::{self, Limits};
@@ -93,6 +93,9 @@ const MODES: [(&str, Mode); 5] = [
     ("schedule", Mode::Schedule),
 ];
 
+const PREEMPTION: [(&str, Preemption); 2] =
+    [("never", Preemption::Never), ("lowerPriority", Preemption::LowerPriority)];
+
 fn read_disruption(fields: &mut Fields<'_>) -> DisruptionLimits {
     let default = defaults::disruption();
     DisruptionLimits {
@@ -101,6 +104,7 @@ fn read_disruption(fields: &mut Fields<'_>) -> DisruptionLimits {
         max_waves: fields.whole("maxWaves", 1..=1000).unwrap_or(default.max_waves),
         remove_nodes: fields.boolean("removeNodes").unwrap_or(default.remove_nodes),
         add_nodes: fields.boolean("addNodes").unwrap_or(default.add_nodes),
+        preemption: fields.choice("preemption", &PREEMPTION).unwrap_or(default.preemption),
     }
 }
 

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::policy::{Mode, Objective, PackBy, Place, Planning, ScalingPolicy, SelectPolicy, Target};
+use crate::domain::policy::{
+    Mode, Objective, PackBy, Place, Planning, Preemption, ScalingPolicy, SelectPolicy, Target,
+};
 use crate::domain::resources::Resources;
 use crate::domain::snapshot::Amount;
 use crate::domain::{Location, Policy};
@@ -73,7 +75,7 @@ fn every_field_is_read() {
     maxSpotShare: 0.5
     zoneLoss: {minAvailable: 50%}
     maxUnavailable: 1
-  disruption: {maxMoves: 5%, maxDrains: 1, maxWaves: 3, removeNodes: false, addNodes: false}
+  disruption: {maxMoves: 5%, maxDrains: 1, maxWaves: 3, removeNodes: false, addNodes: false, preemption: lowerPriority}
   costs: {movePerCore: 0.01, nodeChange: 0.5, breachPerReplicaHour: 2, unplacedPerHour: 500, amortiseOver: 90m}
   planning:
     {step: 30, horizon: 1d, leadTime: 1h30m, memoryMargin: 0.2, packBy: usage, maxContention: 0.02,
@@ -102,6 +104,7 @@ fn every_field_is_read() {
     assert_eq!(web.max_spot_share, Some(0.5));
     assert_eq!(policy.disruption.max_moves, Amount::Percent(5));
     assert!(!policy.disruption.add_nodes);
+    assert_eq!(policy.disruption.preemption, Preemption::LowerPriority);
     assert!((policy.costs.amortise_hours - 1.5).abs() < 1e-12);
     assert_eq!(
         policy.planning,

@@ -7,7 +7,7 @@ use super::format::{
 };
 use crate::domain::earlier::{Kept, KeptOf};
 use crate::domain::menu::{Basis, DeclaredReason};
-use crate::domain::plan::{Binding, Conflict, NodeState, Stopped};
+use crate::domain::plan::{Binding, Conflict, NodeState, Preempted, Stopped};
 use crate::domain::{PriceSource, Signal};
 
 /// Why a workload got its number, e.g. `14:05 UTC peak 412 req/s (p95), 70 % safe load`. A time on another day than
@@ -275,9 +275,20 @@ pub fn action(action: &ActionDocument) -> String {
         ActionDocument::Move { namespace, pod, from_node, to_node } => {
             format!("move {}/{} from {} to {}", p(namespace), p(pod), p(from_node), p(to_node))
         }
+        ActionDocument::Preempt { namespace, pod, node, by } => {
+            format!("stop {}/{} on {} for {}/{}", p(namespace), p(pod), p(node), p(&by.namespace), p(&by.pod))
+        }
         ActionDocument::Cordon { node } => format!("cordon {}", p(node)),
         ActionDocument::RemoveNode { node } => format!("remove {} once it is empty", p(node)),
     }
+}
+
+/// Who is stopped, where, and for whom.
+#[must_use]
+pub fn preempted(preempted: &Preempted) -> String {
+    let Preempted { namespace, pod, node, by, .. } = preempted;
+    let p = |text: &str| printable(text);
+    format!("{}/{} on {}, for {}/{}", p(namespace), p(pod), p(node), p(&by.namespace), p(&by.pod))
 }
 
 /// How a forecast did against the better naive method, e.g. `34 % less error than naive`.
@@ -311,11 +322,15 @@ pub fn way_there(document: &PlanDocument) -> String {
     }
     let moves = document.steps.moves();
     let budget = document.policy.max_moves.map_or_else(String::new, |limit| format!(" (budget {limit})"));
+    let stopped = match document.steps.preemptions() {
+        0 => String::new(),
+        n => format!(", {} stopped for others", counted(n, "pod")),
+    };
     let held = match document.steps.deferred.len() {
         0 => String::new(),
         n => format!(", {} held back by limits", counted(n, "change")),
     };
-    format!("{}, {}{budget}{held}", counted(waves, "wave"), counted(moves, "move"))
+    format!("{}, {}{budget}{stopped}{held}", counted(waves, "wave"), counted(moves, "move"))
 }
 
 /// What a node's state is called.

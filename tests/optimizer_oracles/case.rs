@@ -2,7 +2,7 @@
 
 use plimsoll::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use plimsoll::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
-use plimsoll::domain::policy::{Costs, DisruptionLimits, Objective, Policy, Target};
+use plimsoll::domain::policy::{Costs, DisruptionLimits, Objective, Policy, Preemption, Target};
 use plimsoll::domain::quota::ResourceQuota;
 use plimsoll::domain::resources::{CPU, MEMORY, PODS, Resources};
 use plimsoll::domain::rules::{
@@ -26,6 +26,8 @@ pub(super) struct Case {
     pub(super) quota: Option<i64>,
     /// Price an hour of a preference of full weight.
     pub(super) preference: f64,
+    /// Running pods may be stopped for more important ones.
+    pub(super) preempts: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ pub(super) struct SmallOffer {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub(super) struct SmallWorkload {
     pub(super) quarter_cores: i64,
     pub(super) gib: i64,
@@ -55,6 +58,9 @@ pub(super) struct SmallWorkload {
     pub(super) gang: Option<u32>,
     /// Each pod has a volume of its own; nodes of the first offer hold one.
     pub(super) volume: bool,
+    pub(super) priority: i32,
+    /// Takes no room from others.
+    pub(super) never_preempts: bool,
 }
 
 impl SmallWorkload {
@@ -71,7 +77,14 @@ impl SmallWorkload {
             rather_apart: None,
             gang: None,
             volume: false,
+            priority: 0,
+            never_preempts: false,
         }
+    }
+
+    /// Price an hour of one of its pods without a node.
+    pub(super) fn unplaced_price(&self) -> f64 {
+        UNPLACED * (1.0 + f64::from(self.priority) / 1000.0)
     }
 
     pub(super) fn move_price(&self) -> f64 {
@@ -114,7 +127,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
     )
         .prop_map(|(nodes, offers, workloads, moves, drains)| {
             let nodes = nodes.into_iter().map(|offer| offer % offers.len()).collect();
-            settle(Case { nodes, offers, workloads, moves, drains, quota: None, preference: 0.0 })
+            settle(Case { nodes, offers, workloads, moves, drains, quota: None, preference: 0.0, preempts: false })
         })
 }
 
@@ -145,6 +158,38 @@ pub(super) fn rich_case() -> impl Strategy<Value = Case> {
     })
 }
 
+/// Small nodes full of less important pods, more important ones that wait, a policy that lets these take their room, and
+/// little to buy.
+pub(super) fn preempting_case() -> impl Strategy<Value = Case> {
+    let quota = prop_oneof![3 => Just(Some(0)), 1 => Just(Some(1))];
+    let offer = (2i64..=4, 3i64..=6, 1u32..40, any::<bool>(), quota).prop_map(|(cores, gib, cents, spot, quota)| {
+        SmallOffer { cores, gib, price: f64::from(cents) / 20.0, spot, quota }
+    });
+    let workload = |running: f64, priorities: [i32; 2]| {
+        let pods = proptest::collection::vec(proptest::option::weighted(running, 0usize..3), 1..=3);
+        let rules = (prop::bool::weighted(0.2), prop::bool::weighted(0.2), prop::bool::weighted(0.1));
+        let gang = proptest::option::weighted(0.1, 1u32..=3);
+        let less = proptest::option::weighted(0.2, 0u32..30);
+        (3i64..=9, 1i64..=2, pods, (prop::sample::select(priorities.to_vec()), rules, gang, less)).prop_map(
+            |(quarter_cores, gib, pods, (priority, (exclusive, no_spot, never_preempts), gang, less))| {
+                let replicas = pods.len() as u32;
+                let fewer = less.map(|cents| (replicas - 1, f64::from(cents) / 20.0));
+                let menu = [(replicas, 0.5)].into_iter().chain(fewer).collect();
+                let plain = SmallWorkload { quarter_cores, gib, pods, menu, ..SmallWorkload::plain() };
+                SmallWorkload { exclusive, no_spot, gang, priority, never_preempts, ..plain }
+            },
+        )
+    };
+    let workloads = (workload(0.9, [0, 100]), workload(0.6, [0, 2000]), workload(0.1, [2000, 5000]));
+    let nodes = proptest::collection::vec(0usize..3, 1..=3);
+    let offers = proptest::collection::vec(offer, 1..=3);
+    (nodes, offers, workloads, 0u32..=4, 0u32..=2).prop_map(|(nodes, offers, workloads, moves, drains)| {
+        let nodes = nodes.into_iter().map(|offer| offer % offers.len()).collect();
+        let workloads = vec![workloads.0, workloads.1, workloads.2];
+        settle(Case { nodes, offers, workloads, moves, drains, quota: None, preference: 0.0, preempts: true })
+    })
+}
+
 /// So many offers and workloads that the program is built of coarser classes.
 pub(super) fn large_case() -> impl Strategy<Value = Case> {
     let offer = (1i64..=6, 1i64..=8, 1u32..40, any::<bool>(), proptest::option::weighted(0.1, 0u32..3)).prop_map(
@@ -161,7 +206,7 @@ pub(super) fn large_case() -> impl Strategy<Value = Case> {
     let workloads = proptest::collection::vec(workload, 320);
     let nodes = proptest::collection::vec(0usize..320, 0..=20);
     (nodes, offers, workloads, 0u32..=4, 0u32..=3).prop_map(|(nodes, offers, workloads, moves, drains)| {
-        settle(Case { nodes, offers, workloads, moves, drains, quota: None, preference: 0.0 })
+        settle(Case { nodes, offers, workloads, moves, drains, quota: None, preference: 0.0, preempts: false })
     })
 }
 
@@ -252,8 +297,13 @@ pub(super) fn snapshot(case: &Case) -> Snapshot {
 }
 
 pub(super) fn add_workload(snapshot: &mut Snapshot, index: usize, workload: &SmallWorkload) {
-    let mut template =
-        PodTemplate { namespace: "default".to_owned(), requests: requests(workload), ..PodTemplate::default() };
+    let mut template = PodTemplate {
+        namespace: "default".to_owned(),
+        requests: requests(workload),
+        priority: workload.priority,
+        never_preempts: workload.never_preempts,
+        ..PodTemplate::default()
+    };
     template.labels.insert("app".to_owned(), format!("w{index}"));
     let selector = LabelSelector { match_labels: template.labels.clone(), match_expressions: Vec::new() };
     if workload.exclusive {
@@ -349,5 +399,6 @@ pub(super) fn policy(case: &Case) -> Policy {
     };
     let plain = Policy::unlimited("test", vec![target], costs);
     let (max_moves, max_drains) = (Amount::Count(case.moves), Amount::Count(case.drains));
-    Policy { disruption: DisruptionLimits { max_moves, max_drains, ..plain.disruption }, ..plain }
+    let preemption = if case.preempts { Preemption::LowerPriority } else { Preemption::Never };
+    Policy { disruption: DisruptionLimits { max_moves, max_drains, preemption, ..plain.disruption }, ..plain }
 }

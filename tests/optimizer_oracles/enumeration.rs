@@ -11,13 +11,15 @@ pub(super) struct Shelf {
     pub(super) gib: i64,
     /// Pods of each workload on it.
     pub(super) pods: Vec<u32>,
+    /// Those of them that come and had no node.
+    new: Vec<u32>,
 }
 
 impl Shelf {
     pub(super) fn new(case: &Case, offer: usize, stands: bool) -> Self {
         let facts = &case.offers[offer];
         let pods = vec![0; case.workloads.len()];
-        Self { offer, stands, quarter_cores: facts.cores * 4, gib: facts.gib, pods }
+        Self { offer, stands, quarter_cores: facts.cores * 4, gib: facts.gib, new: pods.clone(), pods }
     }
 
     pub(super) fn admits(&self, case: &Case, workload: usize) -> bool {
@@ -70,7 +72,11 @@ pub(super) struct Enumeration<'a> {
     /// `(workload, node now)` in order; those to come have none.
     pub(super) pods: Vec<(usize, Option<usize>)>,
     pub(super) surplus: Vec<u32>,
+    /// Workloads that do not shrink.
+    keeps: Vec<bool>,
     pub(super) moves: u32,
+    /// Workload and node of each pod that is stopped for others.
+    stopped: Vec<(usize, usize)>,
     /// Pods of each workload that come to a node.
     pub(super) came: Vec<u32>,
     /// Quarters of a core that pods ask for that exist and stay, or come.
@@ -94,7 +100,9 @@ pub(super) fn optimum(case: &Case) -> f64 {
         let shelves = case.nodes.iter().map(|offer| Shelf::new(case, *offer, true)).collect();
         let came = vec![0; case.workloads.len()];
         let charged = now(case);
-        let mut enumeration = Enumeration { case, shelves, pods, surplus, moves: 0, came, charged, best };
+        let keeps = surplus.iter().map(|surplus| *surplus == 0).collect();
+        let mut enumeration =
+            Enumeration { case, keeps, shelves, pods, surplus, moves: 0, came, charged, best, stopped: Vec::new() };
         enumeration.descend(0, risk);
         best = enumeration.best;
         let Some(digit) = (0..choice.len()).find(|d| choice[*d] + 1 < case.workloads[*d].menu.len()) else {
@@ -118,6 +126,15 @@ impl Enumeration<'_> {
         let complete = |(index, workload): (usize, &SmallWorkload)| {
             self.came[index] == 0 || workload.gang.is_none_or(|least| placed(index) >= least)
         };
+        // Whoever is stopped makes room for a more important pod that comes there.
+        let takes = |(workload, node): (usize, usize)| {
+            let workloads = &self.case.workloads;
+            let mut new = self.shelves[node].new.iter().zip(workloads);
+            new.any(|(new, other)| *new > 0 && !other.never_preempts && other.priority > workloads[workload].priority)
+        };
+        if !self.stopped.iter().copied().all(takes) {
+            return false;
+        }
         let shrunk = self.surplus.iter().all(|surplus| *surplus == 0);
         shrunk && self.charged <= most && self.case.workloads.iter().enumerate().all(complete)
     }
@@ -154,8 +171,26 @@ impl Enumeration<'_> {
             }
         }
         if now.is_none() {
-            self.descend(next + 1, cost + UNPLACED);
+            self.descend(next + 1, cost + self.case.workloads[workload].unplaced_price());
         }
+        if let Some(node) = now
+            && self.may_stop(workload)
+        {
+            let facts = &self.case.workloads[workload];
+            let price = facts.unplaced_price() + facts.move_price();
+            self.stopped.push((workload, node));
+            self.moves += 1;
+            self.descend(next + 1, cost + price);
+            self.moves -= 1;
+            self.stopped.pop();
+        }
+    }
+
+    /// Whether a pod of the workload may be stopped at all: it counts as a move, gangs stay together, and of a workload
+    /// that shrinks others would be taken away in its stead.
+    fn may_stop(&self, workload: usize) -> bool {
+        let keeps = self.keeps[workload];
+        self.case.preempts && self.moves < self.case.moves && keeps && self.case.workloads[workload].gang.is_none()
     }
 
     pub(super) fn put(&mut self, node: usize, pod: usize, comes: bool, cost: f64) {
@@ -173,7 +208,9 @@ impl Enumeration<'_> {
         self.came[workload] += u32::from(comes);
         self.charged += size;
         self.shelves[node].put(self.case, workload);
+        self.shelves[node].new[workload] += u32::from(now.is_none());
         self.descend(pod + 1, cost + price);
+        self.shelves[node].new[workload] -= u32::from(now.is_none());
         self.shelves[node].take(self.case, workload);
         self.charged -= size;
         self.came[workload] -= u32::from(comes);
@@ -220,7 +257,7 @@ pub(super) fn first_fit(case: &Case) -> f64 {
                     shelves.push(Shelf::new(case, offer, false));
                     shelves.last_mut().expect("just pushed").put(case, index);
                 }
-                None => cost += UNPLACED,
+                None => cost += workload.unplaced_price(),
             }
         }
     }

@@ -11,7 +11,7 @@ use plimsoll::domain::plan::{
     WorkloadPlan,
 };
 use plimsoll::domain::policy::{
-    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Target, WorkloadSelector,
+    Behavior, Costs, DisruptionLimits, MetricMapping, Mode, Objective, Planning, Preemption, Target, WorkloadSelector,
 };
 use plimsoll::domain::run::Provenance;
 use plimsoll::domain::series::{RowQuality, SeriesRow};
@@ -415,6 +415,7 @@ fn policy() -> Policy {
             max_waves: 10,
             remove_nodes: true,
             add_nodes: true,
+            preemption: Preemption::Never,
         },
         costs: Costs {
             move_per_core: 0.01,
@@ -491,6 +492,7 @@ pub(crate) fn shop() -> Run {
             workload: "Deployment/mailer".into(),
             node: Some("node-05".into()),
         }],
+        preempted: Vec::new(),
         unplaced: vec![Unplaced {
             namespace: "shop".into(),
             workload: "Deployment/too-big".into(),

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use plimsoll::decide;
-use plimsoll::domain::Catalog;
+use plimsoll::domain::policy::Preemption;
 use plimsoll::domain::steps::{Action, Wave};
+use plimsoll::domain::{Catalog, Policy};
 use serde_json::{Value, json};
 
 use super::cluster;
@@ -107,40 +108,71 @@ fn carry_out(items: &mut Vec<Value>, wave: &Wave, catalog: &Catalog) {
                 }
             }
             Action::Scale { .. } | Action::Resize { .. } => unreachable!("menus of what stands change no workload"),
+            Action::Preempt { namespace, pod, .. } => {
+                // Its successor waits.
+                let name = format!("{namespace}/{pod}");
+                let item = items.iter_mut().find(|item| item["kind"] == "Pod" && full_name(item) == name);
+                item.expect("pods that run are stopped")["spec"]["nodeName"] = Value::Null;
+            }
             Action::Bind { .. } | Action::Move { .. } => {}
         }
     }
 }
 
-#[test]
+/// What was compared.
+#[derive(Debug, Default)]
+struct Compared {
+    waves: usize,
+    came: usize,
+    moved: usize,
+    stopped: usize,
+    held_back: usize,
+}
+
+/// Carries out the waves of plans for random clusters, each before the eyes of the scheduler; `None` where it cannot be had.
 #[expect(clippy::print_stderr, reason = "what was compared is shown")]
-fn every_wave_is_accepted_by_the_scheduler_while_it_runs() {
-    let Some(mut oracle) = Oracle::start() else { return };
+fn carried_out(policy: &Policy) -> Option<Compared> {
+    let mut oracle = Oracle::start()?;
     let catalog = offers();
-    let mut policy = free_to_move();
-    policy.disruption.max_waves = 50;
-    let (mut waves, mut came_in_all, mut moved, mut held_back, mut misfits) = (0, 0, 0, 0, Vec::new());
+    let (mut compared, mut misfits) = (Compared::default(), Vec::new());
     for seed in clusters() {
-        let Some((mut items, snapshot, plan)) = planned(seed, &catalog, &policy) else { continue };
-        let steps = decide::steps(&snapshot, &catalog, &policy, &plan);
-        held_back += steps.deferred.len();
+        let Some((mut items, snapshot, plan)) = planned(seed, &catalog, policy) else { continue };
+        let steps = decide::steps(&snapshot, &catalog, policy, &plan);
+        compared.held_back += steps.deferred.len();
         for (number, wave) in steps.waves.iter().enumerate() {
             let came = arrivals(wave);
+            compared.stopped += wave.actions.iter().filter(|a| matches!(a, Action::Preempt { .. })).count();
             carry_out(&mut items, wave, &catalog);
             if came.is_empty() {
                 continue;
             }
-            waves += 1;
-            came_in_all += came.len();
-            moved += came.values().filter(|(_, moves)| *moves).count();
+            compared.waves += 1;
+            compared.came += came.len();
+            compared.moved += came.values().filter(|(_, moves)| *moves).count();
             let found = rejections(&mut oracle, &items, &came);
             misfits.extend(found.into_iter().map(|text| format!("{seed}, wave {number}: {text}")));
             items = while_it_runs(&items, &came, false);
         }
     }
-    eprintln!(
-        "{waves} waves in which {came_in_all} pods came, {moved} from another node; {held_back} changes held back"
-    );
+    eprintln!("{compared:?}");
     assert!(misfits.is_empty(), "{} misfits: {:#?}", misfits.len(), misfits.iter().take(20).collect::<Vec<_>>());
-    assert!(moved > 0 && waves > clusters().count() / 2, "too little came to say anything");
+    Some(compared)
+}
+
+#[test]
+fn every_wave_is_accepted_by_the_scheduler_while_it_runs() {
+    let mut policy = free_to_move();
+    policy.disruption.max_waves = 50;
+    let Some(compared) = carried_out(&policy) else { return };
+    assert!(compared.moved > 0 && compared.waves > clusters().count() / 2, "too little came to say anything");
+}
+
+#[test]
+fn pods_that_take_room_from_others_are_accepted_once_those_have_left() {
+    let mut policy = free_to_move();
+    policy.disruption.max_waves = 50;
+    policy.disruption.add_nodes = false;
+    policy.disruption.preemption = Preemption::LowerPriority;
+    let Some(compared) = carried_out(&policy) else { return };
+    assert!(compared.stopped > clusters().count() / 20, "too few were stopped to say anything");
 }

@@ -4,9 +4,10 @@ use super::super::steps;
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::menu::{Basis, DeclaredReason};
 use crate::domain::plan::{
-    Certificate, CostParts, NodePlan, NodeState, Placement, PlacementState, Plan, Removal, Stopped, WorkloadPlan,
+    Certificate, CostParts, NodePlan, NodeState, Placement, PlacementState, Plan, Preempted, Preemptor, Removal,
+    Stopped, WorkloadPlan,
 };
-use crate::domain::policy::{Objective, Policy, Target};
+use crate::domain::policy::{Objective, Policy, Preemption, Target};
 use crate::domain::resources::{CPU, PODS};
 use crate::domain::rules::{LabelSelector, Labels};
 use crate::domain::snapshot::{Amount, DisruptionBudget, Node, Pod, PodTemplate, Workload};
@@ -91,6 +92,7 @@ impl Case {
                 nodes: Vec::new(),
                 placements: Vec::new(),
                 removals: Vec::new(),
+                preempted: Vec::new(),
                 unplaced: Vec::new(),
                 pending: Vec::new(),
                 binding: Vec::new(),
@@ -176,6 +178,16 @@ impl Case {
         self.plan.placements.push(Placement { namespace, pod, workload: of, node, state, from });
     }
 
+    /// A pod that runs there and is stopped for another, under a policy that allows it.
+    pub(super) fn stopped(&mut self, workload: &str, pod: &str, node: &str, by: &str) {
+        let (namespace, of) = ("shop".to_owned(), format!("Deployment/{workload}"));
+        let template = self.snapshot.workloads.iter().position(|w| w.id == id(workload)).unwrap();
+        self.snapshot.pods.push(Pod::plain(id(workload), pod, template, Some(node)));
+        let by = Preemptor { namespace: namespace.clone(), pod: by.into(), workload: String::new() };
+        self.plan.preempted.push(Preempted { namespace, pod: pod.into(), workload: of, node: node.into(), by });
+        self.policy.disruption.preemption = Preemption::LowerPriority;
+    }
+
     pub(super) fn budget(&mut self, name: &str, min_available: Option<Amount>, max_unavailable: Option<Amount>) {
         let selector = Some(selector(name));
         let (namespace, name) = ("shop".to_owned(), name.to_owned());
@@ -206,6 +218,7 @@ pub(super) fn short(action: &Action) -> String {
         }
         Action::Bind { pod, node, .. } => format!("{pod}→{node}"),
         Action::Move { pod, from, to, .. } => format!("{pod}: {from}→{to}"),
+        Action::Preempt { pod, node, by, .. } => format!("{pod} off {node} for {}", by.pod),
         Action::Cordon { node } => format!("cordon {node}"),
         Action::RemoveNode { node } => format!("remove {node}"),
     }

@@ -17,7 +17,7 @@ use crate::domain::{CapacityType, Policy, Resources, Snapshot};
 use crate::optimize::check::{Violation, check};
 
 use super::case::*;
-use super::replay::{NAMES, random_case};
+use super::replay::{NAMES, random_case, stopping};
 
 /// The cluster before a wave, and what has been planned away.
 struct World<'a> {
@@ -44,7 +44,7 @@ impl<'a> World<'a> {
     fn going(&self, wave: usize) -> BTreeSet<&str> {
         let actions = self.steps.waves[wave..].iter().flat_map(|w| &w.actions);
         let moved = actions.chain(self.steps.deferred.iter().map(|d| &d.action)).filter_map(|action| match action {
-            Action::Move { pod, .. } => Some(pod.as_str()),
+            Action::Move { pod, .. } | Action::Preempt { pod, .. } => Some(pod.as_str()),
             _ => None,
         });
         moved.chain(self.case.plan.removals.iter().map(|r| r.pod.as_str())).collect()
@@ -70,6 +70,7 @@ impl<'a> World<'a> {
     fn plan_of(&self, wave: &Wave) -> Plan {
         let mut plan = self.case.plan.clone();
         plan.removals.clear();
+        plan.preempted.clear();
         plan.nodes.retain(|node| self.snapshot.nodes.iter().any(|n| n.name == node.name));
         plan.nodes.iter_mut().for_each(|node| node.state = NodeState::Keep);
         plan.placements = self.snapshot.pods.iter().filter_map(standing).collect();
@@ -164,6 +165,12 @@ impl<'a> World<'a> {
                     let goes = |p: &Pod| to < from && p.workload == *workload && gone.contains(p.name.as_str());
                     self.snapshot.pods.retain(|p| !goes(p));
                 }
+                Action::Preempt { pod, .. } => {
+                    // Its successor, of the size of now, waits under another name.
+                    let stopped = self.snapshot.pods.iter_mut().find(|p| p.name == *pod).unwrap();
+                    let workload = self.snapshot.workloads.iter().find(|w| w.id == stopped.workload).unwrap();
+                    (stopped.node, stopped.ready, stopped.template) = (None, false, workload.template.unwrap());
+                }
                 _ => {}
             }
         }
@@ -202,6 +209,11 @@ fn missed_by(violation: &Violation) -> Option<(String, i64)> {
 /// What targets ask and do not get when the wave is done.
 fn missed(world: &World<'_>, wave: &Wave) -> BTreeMap<String, i64> {
     let mut plan = world.plan_of(wave);
+    for action in &wave.actions {
+        if let Action::Preempt { pod, .. } = action {
+            plan.placements.retain(|p| p.pod != *pod);
+        }
+    }
     for planned in &plan.workloads {
         // Pods that have no node are priced and asked nothing of.
         let label = format!("Deployment/{}", planned.id.name);
@@ -379,6 +391,30 @@ fn lay_down_one(case: &mut Case, Drawn { kind, workload, other, amount, wide }: 
     }
 }
 
+/// Whether every wave of the case keeps every rule.
+fn keeps_every_rule(case: &Case) -> Result<(), TestCaseError> {
+    let steps = case.steps();
+    let mut world = World::new(case, &steps);
+    let hard: Vec<i64> = case.snapshot.quotas.iter().flat_map(|q| q.of_pods().map(|(_, hard)| hard)).collect();
+    for (index, wave) in steps.waves.iter().enumerate() {
+        let before = charged(&world.snapshot);
+        world.resize(index, wave);
+        let violations = world.violations(wave);
+        prop_assert!(violations.is_empty(), "wave {} {:?}: {:?}", index, wave.actions, violations);
+        let (still, then) = (missed(&world, &Wave::default()), missed(&world, wave));
+        for (kind, by) in then {
+            let before = still.get(&kind).copied().unwrap_or(0);
+            prop_assert!(by <= before, "wave {} {:?}: {} by {}", index, wave.actions, kind, by);
+        }
+        world.end(wave);
+        // The checker sees pods that were resized before; what grows is charged too.
+        for ((before, after), hard) in before.into_iter().zip(charged(&world.snapshot)).zip(&hard) {
+            prop_assert!(after <= before || after <= *hard, "wave {} {:?}: {} of {}", index, wave.actions, after, hard);
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
@@ -386,24 +422,20 @@ proptest! {
     fn every_wave_keeps_every_rule_while_it_runs(case in random_case(), rules in drawn()) {
         let mut case = case;
         lay_down(&mut case, &rules);
-        let steps = case.steps();
-        let mut world = World::new(&case, &steps);
-        let hard: Vec<i64> = case.snapshot.quotas.iter().flat_map(|q| q.of_pods().map(|(_, hard)| hard)).collect();
-        for (index, wave) in steps.waves.iter().enumerate() {
-            let before = charged(&world.snapshot);
-            world.resize(index, wave);
-            let violations = world.violations(wave);
-            prop_assert!(violations.is_empty(), "wave {} {:?}: {:?}", index, wave.actions, violations);
-            let (still, then) = (missed(&world, &Wave::default()), missed(&world, wave));
-            for (kind, by) in then {
-                let before = still.get(&kind).copied().unwrap_or(0);
-                prop_assert!(by <= before, "wave {} {:?}: {} by {}", index, wave.actions, kind, by);
-            }
-            world.end(wave);
-            // The checker sees pods that were resized before; what grows is charged too.
-            for ((before, after), hard) in before.into_iter().zip(charged(&world.snapshot)).zip(&hard) {
-                prop_assert!(after <= before || after <= *hard, "wave {} {:?}: {} of {}", index, wave.actions, after, hard);
-            }
+        keeps_every_rule(&case)?;
+    }
+
+    #[test]
+    fn every_wave_keeps_every_rule_where_pods_are_stopped(
+        case in random_case(),
+        rules in drawn(),
+        stops in any::<u16>(),
+    ) {
+        let mut case = stopping(case, stops);
+        if case.plan.preempted.is_empty() {
+            return Ok(());
         }
+        lay_down(&mut case, &rules);
+        keeps_every_rule(&case)?;
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::domain::Resources;
-use crate::domain::plan::NodeState;
+use crate::domain::plan::{NodeState, Placement, PlacementState, Preempted, Preemptor};
+use crate::domain::policy::Preemption;
 use crate::domain::resources::{CPU, PODS};
 use crate::domain::snapshot::Amount;
 use crate::domain::steps::{Action, Steps};
@@ -49,7 +50,7 @@ impl<'a> Replay<'a> {
     fn going(&self, wave: usize) -> BTreeSet<String> {
         let later = self.steps.waves[wave..].iter().flat_map(|w| &w.actions);
         let moved = later.chain(self.steps.deferred.iter().map(|d| &d.action)).filter_map(|action| match action {
-            Action::Move { pod, .. } => Some(pod.clone()),
+            Action::Move { pod, .. } | Action::Preempt { pod, .. } => Some(pod.clone()),
             _ => None,
         });
         moved.chain(self.case.plan.removals.iter().map(|r| r.pod.clone())).collect()
@@ -116,6 +117,14 @@ impl<'a> Replay<'a> {
                         }
                         self.pods.insert(pod.clone(), (workload, node.clone(), size));
                     }
+                    Action::Preempt { pod, node, by, .. } => {
+                        prop_assert_eq!(&before[pod].1, node);
+                        *moved.entry(before[pod].0.clone()).or_default() += 1;
+                        leaving.push(pod.clone());
+                        let later = self.steps.waves[index + 1..].iter().flat_map(|wave| &wave.actions);
+                        let comes = |a: &Action| matches!(a, Action::Bind { pod, .. } if *pod == by.pod);
+                        prop_assert!(later.into_iter().any(comes), "{} is stopped in vain", pod);
+                    }
                     Action::RemoveNode { node } => {
                         prop_assert!(before.values().all(|p| p.1 != *node), "{} is not empty", node);
                         self.nodes.remove(node);
@@ -150,7 +159,7 @@ impl<'a> Replay<'a> {
             .iter()
             .map(|d| match &d.action {
                 Action::Scale { workload, .. } | Action::Resize { workload, .. } => workload.name.clone(),
-                Action::Bind { pod, .. } | Action::Move { pod, .. } => pod.clone(),
+                Action::Bind { pod, .. } | Action::Move { pod, .. } | Action::Preempt { pod, .. } => pod.clone(),
                 Action::AddNode { node, .. } | Action::Cordon { node } | Action::RemoveNode { node } => node.clone(),
             })
             .collect();
@@ -165,6 +174,9 @@ impl<'a> Replay<'a> {
             prop_assert_eq!(self.sizes[&planned.id.name].cpu_millis(), planned.requests.cpu_millis());
             let gone = self.case.plan.removals.iter().filter(|r| r.workload.ends_with(&planned.id.name));
             prop_assert!(gone.into_iter().all(|r| !self.pods.contains_key(&r.pod)));
+        }
+        for stopped in self.case.plan.preempted.iter().filter(|p| !held.contains(&p.pod)) {
+            prop_assert!(!self.pods.contains_key(&stopped.pod), "{} still runs", stopped.pod);
         }
         for node in self.case.plan.nodes.iter().filter(|n| !held.contains(&n.name)) {
             prop_assert_eq!(self.nodes.contains_key(&node.name), node.state != NodeState::Remove);
@@ -236,11 +248,36 @@ pub(super) fn random_case() -> impl Strategy<Value = Case> {
     )
 }
 
+/// The same, with some of the pods that move stopped instead, where others come to the nodes they leave.
+pub(super) fn stopping(mut case: Case, stops: u16) -> Case {
+    case.policy.disruption.preemption = Preemption::LowerPriority;
+    let shrinks = |workload: &str| {
+        let planned = case.plan.workloads.iter().find(|w| workload.ends_with(&w.id.name));
+        planned.is_none_or(|w| w.replicas < w.replicas_now)
+    };
+    let comes = |node: &String| {
+        let new = |p: &&Placement| p.state == PlacementState::New && p.node == *node;
+        case.plan.placements.iter().find(new).cloned()
+    };
+    let stopped = |(number, moved): (usize, &Placement)| {
+        let node = moved.from.clone().filter(|_| stops & (1 << (number % 16)) != 0 && !shrinks(&moved.workload))?;
+        let by = comes(&node)?;
+        let by = Preemptor { namespace: by.namespace, pod: by.pod, workload: by.workload };
+        let Placement { namespace, pod, workload, .. } = moved.clone();
+        Some(Preempted { namespace, pod, workload, node, by })
+    };
+    let preempted: Vec<Preempted> = case.plan.placements.iter().enumerate().filter_map(stopped).collect();
+    case.plan.placements.retain(|placement| preempted.iter().all(|p| p.pod != placement.pod));
+    case.plan.preempted = preempted;
+    case
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn replayed_waves_keep_every_limit_and_end_as_planned(case in random_case()) {
+    fn replayed_waves_keep_every_limit_and_end_as_planned(case in random_case(), stops in any::<u16>()) {
+        let case = stopping(case, stops);
         let steps = case.steps();
         prop_assert!(steps.waves.len() <= case.policy.disruption.max_waves as usize);
         prop_assert!(steps.waves.iter().all(|w| !w.actions.is_empty() && w.at_least_s >= 0.0));

@@ -23,7 +23,8 @@ fn pods(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let mut seen: HashSet<(&str, &str)> = HashSet::new();
     let placed = plan.placements.iter().map(|p| (p.namespace.as_str(), p.pod.as_str()));
     let removed = plan.removals.iter().map(|r| (r.namespace.as_str(), r.pod.as_str()));
-    for (namespace, name) in placed.chain(removed.clone()) {
+    let preempted = plan.preempted.iter().map(|p| (p.namespace.as_str(), p.pod.as_str()));
+    for (namespace, name) in placed.chain(removed.clone()).chain(preempted) {
         if !seen.insert((namespace, name)) {
             violations.push(Violation::PodTwice { pod: format!("{namespace}/{name}") });
         }

@@ -86,6 +86,8 @@ pub(super) struct After<'a> {
     /// Nodes that stand now, by name.
     pub nodes_now: HashMap<&'a str, &'a Node>,
     pub removed_nodes: BTreeSet<&'a str>,
+    /// Running pods that the plan stops for others.
+    pub victims: Vec<&'a Pod>,
 }
 
 impl<'a> After<'a> {
@@ -134,8 +136,11 @@ pub(super) fn rebuild<'a>(given: &Given<'a>, violations: &mut Vec<Violation>) ->
         workload_numbers: snapshot.workloads.iter().enumerate().map(|(i, w)| (&w.id, i)).collect(),
         nodes_now,
         removed_nodes: BTreeSet::new(),
+        victims: Vec::new(),
     };
     nodes(given, &mut after, violations);
+    let named = given.plan.preempted.iter().filter_map(|p| after.pods_now.get(&(p.namespace.as_str(), p.pod.as_str())));
+    after.victims = named.copied().filter(|pod| after.is_bound(pod) && !pod.deleting).collect();
     let numbers: HashMap<&str, usize> = after.nodes.iter().enumerate().map(|(i, n)| (n.name, i)).collect();
     let mut owner: Option<(&Placement, usize)> = None;
     for placement in &given.plan.placements {

@@ -1,4 +1,7 @@
 //! Disruption budgets and `maxUnavailable`, over the waves of a plan.
+//!
+//! The successor of a pod that moves is there in the next wave, and lets another go. That of a pod that is stopped for
+//! another waits, so all of those together are within what may be away at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,27 +13,37 @@ use super::{Given, Violation};
 
 pub(super) fn check(given: &Given<'_>, after: &After<'_>, violations: &mut Vec<Violation>) {
     let waves = given.policy.disruption.max_waves.max(1);
-    let moved: Vec<&Pod> =
-        after.pods.iter().filter(|p| p.state == PlacementState::Move).filter_map(|p| p.now).collect();
+    let moved = after.pods.iter().filter(|p| p.state == PlacementState::Move).filter_map(|p| p.now);
+    let evicted: Vec<&Pod> = moved.chain(after.victims.iter().copied()).collect();
     let mut by_workload: BTreeMap<&WorkloadId, u32> = BTreeMap::new();
-    for pod in &moved {
+    for pod in &evicted {
         *by_workload.entry(&pod.workload).or_default() += 1;
     }
+    let at_once = |limit: String, preempted: u32, allowed: u32| {
+        (preempted > allowed).then_some(Violation::PreemptedAtOnce { limit, preempted, allowed })
+    };
     for (id, moves) in by_workload {
         let Some(workload) = after.workload_of(id) else { continue };
         let target = given.policy.target_for(workload.now);
-        let Some(at_once) = target.and_then(|target| target.max_unavailable) else { continue };
-        let allowed = at_once.of_rounded_up(workload.now.replicas).saturating_mul(waves);
+        let Some(unavailable) = target.and_then(|target| target.max_unavailable) else { continue };
+        let unavailable = unavailable.of_rounded_up(workload.now.replicas);
+        let preempted = after.victims.iter().filter(|pod| pod.workload == *id).count() as u32;
+        violations.extend(at_once(format!("maxUnavailable of {}", workload.label), preempted, unavailable));
+        let allowed = unavailable.saturating_mul(waves);
         if moves > allowed {
             violations.push(Violation::Unavailable { workload: workload.label.clone(), moves, allowed });
         }
     }
     for budget in &given.snapshot.budgets {
         let covered = covered_templates(given, budget);
-        let moves = moved.iter().filter(|pod| covered.contains(&pod.template)).count() as u32;
-        let allowed = disruptions_allowed(given, after, budget, &covered).saturating_mul(waves);
+        let of_budget = |pod: &&&Pod| covered.contains(&pod.template);
+        let moves = evicted.iter().filter(of_budget).count() as u32;
+        let preempted = after.victims.iter().filter(of_budget).count() as u32;
+        let disruptions = disruptions_allowed(given, after, budget, &covered);
+        let budget = format!("{}/{}", budget.namespace, budget.name);
+        violations.extend(at_once(format!("the disruption budget {budget}"), preempted, disruptions));
+        let allowed = disruptions.saturating_mul(waves);
         if moves > allowed {
-            let budget = format!("{}/{}", budget.namespace, budget.name);
             violations.push(Violation::Budget { budget, moves, allowed });
         }
     }

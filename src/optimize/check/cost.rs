@@ -7,7 +7,7 @@ use crate::domain::rules::INSTANCE_TYPE_LABEL;
 use crate::domain::snapshot::{Pod, WorkloadId};
 use crate::domain::{Menu, NodeOffer};
 
-use super::after::{After, AfterNode, AfterPod, AfterWorkload, same_requests};
+use super::after::{After, AfterNode, AfterWorkload, same_requests};
 use super::{Given, Violation, preferences};
 
 /// Least cores that a move is charged for.
@@ -54,18 +54,19 @@ fn is_of_type(offer: &NodeOffer, node: &AfterNode<'_>) -> bool {
     label == now.instance_type || offer.name == now.instance_type
 }
 
-/// Moves by the cores that the pod asks for now, and nodes bought or removed, spread over the policy's hours.
+/// Moves by the cores that the pod asks for now, those of pods that make room for others among them, and nodes bought or removed, spread over the policy's hours.
 fn change(given: &Given<'_>, after: &After<'_>) -> f64 {
     let costs = &given.policy.costs;
     let moved = after.pods.iter().filter(|p| p.state == PlacementState::Move);
-    let moves = moved.fold(0.0, |sum, pod| sum + one_move(given, after, pod));
+    let evicted = moved.map(|pod| pod.template).chain(after.victims.iter().map(|pod| pod.template));
+    let moves = evicted.fold(0.0, |sum, template| sum + one_move(given, after, template));
     let changes = given.plan.nodes.iter().filter(|n| n.state != NodeState::Keep).count();
     (moves + costs.node_change * changes as f64) / costs.amortise_hours
 }
 
-/// What moving the pod costs, once.
-pub(super) fn one_move(given: &Given<'_>, after: &After<'_>, pod: &AfterPod<'_>) -> f64 {
-    let requests = after.templates.get(pod.template).map(|t| &t.requests);
+/// What moving a pod of the template costs, once.
+pub(super) fn one_move(given: &Given<'_>, after: &After<'_>, template: usize) -> f64 {
+    let requests = after.templates.get(template).map(|t| &t.requests);
     requests.map_or(0.0, |requests| {
         given.policy.costs.move_per_core * (requests.cpu_millis() as f64 / 1000.0).max(LEAST_MOVED_CORES)
     })
@@ -76,7 +77,7 @@ pub(super) struct Prices<'a> {
     given: &'a Given<'a>,
     after: &'a After<'a>,
     menus: BTreeMap<&'a WorkloadId, &'a Menu>,
-    /// Templates of pods that have no node now, nor when the plan is done.
+    /// Templates of pods that exist and have no node when the plan is done.
     waiting: BTreeMap<&'a WorkloadId, Vec<usize>>,
 }
 
@@ -95,6 +96,9 @@ impl<'a> Prices<'a> {
                 }
             }
         }
+        for victim in &after.victims {
+            waiting.entry(&victim.workload).or_default().push(victim.template);
+        }
         Self { given, after, menus: given.menus.iter().map(|m| (&m.workload, m)).collect(), waiting }
     }
 
@@ -107,7 +111,7 @@ impl<'a> Prices<'a> {
         chosen.map_or(0.0, |entry| entry.risk_cost_per_hour)
     }
 
-    /// Pods without a node, dearer with their priority: pods that wait by their own, those to come by their workload's.
+    /// Pods without a node, dearer with their priority: pods that exist by their own, those to come by their workload's.
     pub(super) fn unplaced(&self, workload: &AfterWorkload<'_>) -> f64 {
         let price = |template: Option<usize>| {
             let template = template.and_then(|t| self.after.templates.get(t));

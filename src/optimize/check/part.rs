@@ -13,7 +13,9 @@ use crate::domain::{Catalog, Menu, Policy};
 
 pub(crate) use super::policy::Stock;
 pub(crate) use super::quotas::Charged;
-use super::{Given, Violation, accounts, after, budgets, cost, fit, gangs, policy as rules_of_policy, relations};
+use super::{
+    Given, Violation, accounts, after, budgets, cost, fit, gangs, policy as rules_of_policy, preemption, relations,
+};
 
 /// A part of a cluster and of its plan.
 pub(crate) struct Part<'a> {
@@ -24,7 +26,7 @@ pub(crate) struct Part<'a> {
     pub(crate) whole: &'a BTreeSet<WorkloadId>,
 }
 
-/// What one workload adds to the costs, and how many of its pods move.
+/// What one workload adds to the costs, and how many of its pods move or make room for others.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct WorkloadCost {
     /// Without prices of nodes.
@@ -45,7 +47,7 @@ pub(crate) struct PartReport {
 /// Numbers about the whole cluster that limits are about.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
-    /// Pods that move, and pods that could.
+    /// Pods that move or make room for others, and pods that could.
     pub(crate) moves: u32,
     pub(crate) movable: u32,
     /// Nodes given back, and nodes that stand.
@@ -64,17 +66,19 @@ pub(crate) fn check_part(catalog: &Catalog, policy: &Policy, part: &Part<'_>) ->
     rules_of_policy::check_places(&given, &after, &mut violations);
     budgets::check(&given, &after, &mut violations);
     gangs::check(&given, &after, &mut violations);
+    preemption::check(&given, &after, &mut violations);
     let whole: BTreeSet<String> = part.whole.iter().map(ToString::to_string).collect();
     violations.retain(|violation| judged_by_workload(violation).is_none_or(|workload| whole.contains(workload)));
     let nodes = after.nodes.iter().map(|node| (node.name.to_owned(), cost::node(&given, node, &mut violations)));
     let nodes = nodes.collect();
     let mut workloads: BTreeMap<WorkloadId, WorkloadCost> = BTreeMap::new();
     let moved = after.pods.iter().filter(|pod| pod.state == PlacementState::Move);
-    for pod in moved {
-        let Some(workload) = after.workloads.get(pod.workload) else { continue };
-        let sums = workloads.entry(workload.now.id.clone()).or_default();
+    let moved = moved.filter_map(|pod| Some((&after.workloads.get(pod.workload)?.now.id, pod.template)));
+    let preempted = after.victims.iter().map(|pod| (&pod.workload, pod.template));
+    for (workload, template) in moved.chain(preempted) {
+        let sums = workloads.entry(workload.clone()).or_default();
         sums.moves += 1;
-        sums.cost.change += cost::one_move(&given, &after, pod) / policy.costs.amortise_hours;
+        sums.cost.change += cost::one_move(&given, &after, template) / policy.costs.amortise_hours;
     }
     let prices = cost::Prices::new(&given, &after);
     for workload in after.workloads.iter().filter(|w| part.whole.contains(&w.now.id)) {

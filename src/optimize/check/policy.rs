@@ -108,8 +108,9 @@ fn totals(given: &Given<'_>, after: &After<'_>) -> Totals {
         let daemon = after.workload_of(&pod.workload).is_some_and(|w| w.now.daemon);
         after.is_bound(pod) && !pod.do_not_evict && !pod.deleting && !daemon
     });
+    let moved = after.pods.iter().filter(|p| p.state == PlacementState::Move).count();
     Totals {
-        moves: number(after.pods.iter().filter(|p| p.state == PlacementState::Move).count()),
+        moves: number(moved + after.victims.len()),
         movable: number(movable.count()),
         drains: number(after.removed_nodes.len()),
         nodes: number(given.snapshot.nodes.len()),

@@ -1,6 +1,7 @@
 //! Hand-made clusters: a right plan passes, and each smallest break is found and nothing else.
 
 mod case;
+mod preemption;
 mod rules;
 
 use case::*;

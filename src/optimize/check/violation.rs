@@ -107,6 +107,12 @@ pub enum Violation {
     Unavailable { workload: String, moves: u32, allowed: u32 },
     /// More pods are moved than a disruption budget lets go in all waves.
     Budget { budget: String, moves: u32, allowed: u32 },
+    /// A running pod is stopped for another although something forbids it.
+    PreemptionForbidden { pod: String, by: PreemptionBar },
+    /// More pods of a workload are stopped for others than wait when the plan is done.
+    PreemptedPlaced { workload: String, preempted: u32, unplaced: u32 },
+    /// More pods are stopped for others than may be away at once.
+    PreemptedAtOnce { limit: String, preempted: u32, allowed: u32 },
     /// Pods of a gang come, but too few of it have a node.
     GangIncomplete { gang: String, placed: u32, needed: u32 },
     /// Pods come or grow beyond a resource quota of their namespace.
@@ -122,6 +128,45 @@ pub enum RemovalBar {
     DoNotDisrupt,
     /// A pod on it that must not be evicted.
     Pod(String),
+}
+
+/// What forbids that a running pod is stopped for another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PreemptionBar {
+    /// The policy.
+    Policy,
+    /// It does not run on this node.
+    NotRunning(String),
+    /// Its own mark.
+    Pinned,
+    /// It is a pod of a Job or a `DaemonSet`, or nothing makes it again.
+    Settled,
+    /// It is one of a gang.
+    Gang,
+    /// Its workload loses other pods.
+    Shrinks,
+    /// The pod it is stopped for does not come to its node from nowhere.
+    NobodyComes(String),
+    /// The pod it is stopped for is not of higher priority.
+    Priority(String),
+    /// The pod it is stopped for takes no room from others.
+    NeverPreempts(String),
+}
+
+impl fmt::Display for PreemptionBar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy => f.write_str("the policy does not allow preemption"),
+            Self::NotRunning(node) => write!(f, "it does not run on node {node}"),
+            Self::Pinned => f.write_str("it must not be evicted"),
+            Self::Settled => f.write_str("pods of its kind stay where they are"),
+            Self::Gang => f.write_str("it is one of a pod group"),
+            Self::Shrinks => f.write_str("its workload gets fewer replicas"),
+            Self::NobodyComes(pod) => write!(f, "pod {pod} does not come there"),
+            Self::Priority(pod) => write!(f, "pod {pod} is not of higher priority"),
+            Self::NeverPreempts(pod) => write!(f, "pod {pod} never preempts"),
+        }
+    }
 }
 
 impl fmt::Display for RemovalBar {
@@ -243,6 +288,13 @@ impl fmt::Display for Violation {
                 write!(f, "{pods} pods use claim {claim}, which only one may")
             }
             Self::NoVolume { pod } => write!(f, "no volume is left for a claim of pod {pod} where it is placed"),
+            Self::PreemptionForbidden { pod, by } => write!(f, "pod {pod} is stopped for another, but {by}"),
+            Self::PreemptedPlaced { workload, preempted, unplaced } => {
+                write!(f, "{preempted} pod(s) of {workload} are stopped for others, but {unplaced} of its pods wait")
+            }
+            Self::PreemptedAtOnce { limit, preempted, allowed } => {
+                write!(f, "{preempted} pod(s) are stopped for others, but {limit} lets {allowed} go at once")
+            }
             Self::GangIncomplete { gang, placed, needed } => {
                 write!(
                     f,

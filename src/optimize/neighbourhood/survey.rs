@@ -93,7 +93,7 @@ impl Survey {
             let on_loan = pod.node.is_some_and(|n| pod.origin != Some(n) && receivers.contains(&n));
             let here = on_loan || pod.node.is_some_and(|n| core.contains(&n));
             let from_here = pod.origin.is_some_and(|n| core.contains(&n));
-            let waits = pod.node.is_none() && !pod.removed && waiting <= MOST_WAITING;
+            let waits = pod.node.is_none() && !pod.removed && !pod.preempted && waiting <= MOST_WAITING;
             let parked = pod.removed && pod.existing.is_some() && flexible.contains(&group);
             let free = here || waits || from_here && (pod.node.is_some() || parked);
             if !free || !is_free(occupancy, pod) {
@@ -180,7 +180,7 @@ fn standing_place(occupancy: &Occupancy<'_>, node: usize, core: bool) -> Place {
             all_free = false;
         }
     }
-    let may_change = core && all_free && (state.bought || site.may_drain);
+    let may_change = core && all_free && state.preempted == 0 && (state.bought || site.may_drain);
     Place { node: Some(node), site: state.site, room, open: state.open, may_change }
 }
 
@@ -190,9 +190,11 @@ fn place_to_buy(occupancy: &Occupancy<'_>, site: usize) -> Place {
     Place { node: None, site, room, open: false, may_change: true }
 }
 
-/// Whether the program can plan the pod anew: it may move, or is to come, and knows no rules but those the program has.
+/// Whether the program can plan the pod anew: it may move, or is to come, knows no rules but those the program has, and took
+/// nobody's room.
 fn is_free(occupancy: &Occupancy<'_>, pod: &PodState) -> bool {
     matches!(pod.standing, Standing::Movable | Standing::Waiting)
+        && !occupancy.took_room(pod)
         && pod.group.is_some_and(|group| is_understood(occupancy.relations, pod.template, group))
 }
 
@@ -228,6 +230,7 @@ fn flexible_groups(occupancy: &Occupancy<'_>, core: &BTreeSet<usize>) -> BTreeSe
             a.ready == b.ready && a.deletion_cost == b.deletion_cost
         };
         facts.templates.len() == 1
+            && !occupancy.has_preempted(group)
             // Controllers take pods without a node first.
             && facts.running as usize == facts.pods.len()
             && facts.options.iter().filter(|o| Some(o.size) == size).count() > 1

@@ -28,8 +28,8 @@ impl<'a> Occupancy<'a> {
                 Change::Bound { pod, before } => {
                     touched.pods.entry(pod).or_insert(before);
                 }
-                // Only pods without a node are taken away or taken back.
-                Change::Removed { pod, .. } => {
+                // Only pods without a node are taken away or taken back, or lose it to others.
+                Change::Removed { pod, .. } | Change::Preempted { pod, .. } => {
                     touched.pods.entry(pod).or_insert(None);
                 }
                 Change::Opened(node) => {

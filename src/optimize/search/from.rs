@@ -6,10 +6,10 @@ use crate::domain::problem::Problem;
 
 use super::super::buy::buy_greedily;
 use super::super::check::CheckReport;
-use super::super::gangs::complete_gangs;
 use super::super::incumbent::Incumbent;
 use super::super::mend::mend;
 use super::super::place::place_waiting;
+use super::super::preempt::last_resorts;
 use super::super::resume::resume;
 use super::super::round::unchanged;
 use super::super::solve::Relaxation;
@@ -35,7 +35,7 @@ impl<'a> Stages<'a, '_> {
                 place_waiting(state, |_| true);
                 mend(state);
                 buy_greedily(state, &guide, &out_of_time);
-                complete_gangs(state, &guide, &out_of_time);
+                last_resorts(state, &guide, &out_of_time);
                 false
             });
         }

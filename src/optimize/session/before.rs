@@ -6,7 +6,9 @@ use crate::domain::plan::{Certificate, Unplaced};
 
 use super::super::instance::Standing;
 use super::super::occupancy::Occupancy;
-use super::super::plan::{Names, daemon_placements, daemon_plan, node_plan, placement, removal, workload_plan};
+use super::super::plan::{
+    Names, daemon_placements, daemon_plan, node_plan, placement, preempted, removal, workload_plan,
+};
 use super::cut::unplaced;
 use super::delta::{PlanChanges, PodChange};
 use super::desk::Differing;
@@ -74,6 +76,7 @@ impl Before {
             nodes: differing.nodes.iter().filter_map(|node| node_plan(state, names, *node)).collect(),
             withdrawn: withdrawn.map(|(node, _)| names.nodes[*node].clone()).collect(),
             pods: pods.into_values().collect(),
+            preempted: preempted(state, names),
             unplaced: waiting.collect(),
         }
     }

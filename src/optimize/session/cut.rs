@@ -163,6 +163,8 @@ fn plan(
         nodes: nodes.iter().filter_map(|node| node_plan(state, names, *node)).collect(),
         placements,
         removals: pods.iter().filter_map(|pod| removal(state, *pod)).collect(),
+        // A plan that stops pods for others is judged whole.
+        preempted: Vec::new(),
         unplaced: whole.iter().filter_map(|group| unplaced(state, index, *group)).collect(),
         pending: Vec::new(),
         binding: Vec::new(),

@@ -1,6 +1,6 @@
 //! What differs between two plans of a session, so that nobody has to read a plan of a whole cluster for one workload.
 
-use crate::domain::plan::{Certificate, NodePlan, Placement, Plan, Removal, Unplaced, WorkloadPlan};
+use crate::domain::plan::{Certificate, NodePlan, Placement, Plan, Preempted, Removal, Unplaced, WorkloadPlan};
 
 /// What is new in a plan. Applied to the plan before it, it gives the new one.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,12 +15,15 @@ pub struct PlanChanges {
     pub withdrawn: Vec<String>,
     /// Pods of which something else becomes.
     pub pods: Vec<PodChange>,
+    /// All pods of the new plan that are stopped for others.
+    pub preempted: Vec<Preempted>,
     /// For each workload that was looked at, its pods without a node: a count of 0 says that there are none. Reasons are
     /// left to [`super::Session::plan`].
     pub unplaced: Vec<Unplaced>,
 }
 
-/// What becomes of a pod now. Neither placement nor removal: it waits, or is no more.
+/// What becomes of a pod now. Neither placement nor removal: it waits, is stopped for
+/// another, or is no more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodChange {
     /// Namespace.
@@ -38,6 +41,7 @@ impl PlanChanges {
     /// conflicts stays as it was.
     pub fn apply(&self, plan: &mut Plan) {
         plan.certificate = self.certificate.clone();
+        plan.preempted.clone_from(&self.preempted);
         merge(&mut plan.workloads, &self.workloads, &[], |w| w.id.clone());
         merge(&mut plan.nodes, &self.nodes, &self.withdrawn, |node| node.name.clone());
         let key = |namespace: &str, pod: &str| (namespace.to_owned(), pod.to_owned());

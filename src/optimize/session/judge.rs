@@ -55,7 +55,8 @@ impl Judge<'_> {
     /// Judges a state, of which the scope differs from one that was judged before. `nodes` opened or closed since, each with
     /// whether it was open.
     pub(super) fn judge(&self, state: &Occupancy<'_>, scope: &Scope, nodes: &BTreeMap<usize, bool>) -> Verdict {
-        let too_little = self.rules.need_the_whole() || self.rules.domains_differ(state, nodes);
+        let preempts = !state.preempted().is_empty();
+        let too_little = preempts || self.rules.need_the_whole() || self.rules.domains_differ(state, nodes);
         if !self.accounts.violations.is_empty() || too_little {
             return Verdict::Whole(self.judge_whole(state));
         }

@@ -325,6 +325,7 @@ fn enter_pods(state: &mut Occupancy<'_>, index: &mut Index, group: usize, edits:
             origin: facts.node,
             node: None,
             removed: false,
+            preempted: false,
         };
         let number = state.pods.len();
         index.add(instance, number, &state_of_pod);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::super::buy::buy_greedily;
 use super::super::consolidate::consolidate_some;
 use super::super::first_fit::{first_node, first_offer};
-use super::super::gangs::complete_gangs;
 use super::super::instance::{Group, Standing};
 use super::super::mend::mend_some;
 use super::super::occupancy::{Occupancy, PodState};
 use super::super::place::{in_order, place_waiting, relieve};
+use super::super::preempt::{last_resorts, reprieve};
 use super::super::round::Guide;
 use super::super::shrink::surplus;
 use super::desk::Differing;
@@ -104,6 +104,7 @@ impl Planned {
             mend_some(state, self.pods.iter().map(|(pod, ..)| *pod));
         }
         self.take_places(state, &coming, way != Way::Greedy);
+        reprieve(state);
         let never = || false;
         match way {
             Way::BestFit => {
@@ -120,7 +121,7 @@ impl Planned {
             }
             Way::Wait => return true,
         }
-        complete_gangs(state, guide, &never);
+        last_resorts(state, guide, &never);
         consolidate_some(state, guide, self.worth_a_look(state), MOST_EMPTIED);
         true
     }
@@ -203,7 +204,7 @@ impl Planned {
             let facts = &state.pods[pod];
             let stays = matches!(facts.standing, Standing::Fixed | Standing::Leaving | Standing::Elsewhere);
             match facts.origin {
-                _ if facts.existing.is_none() || facts.removed => {}
+                _ if facts.existing.is_none() || facts.removed || facts.preempted => {}
                 Some(home) if stays || planned == Some(home) && state.nodes[home].open => state.bind(pod, Some(home)),
                 Some(_) => astray.push((pod, planned)),
                 None => {}

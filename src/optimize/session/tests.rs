@@ -14,7 +14,7 @@ use crate::check::check;
 use crate::domain::clock::Stopped as StoppedClock;
 use crate::domain::resources::Resources;
 use crate::domain::snapshot::{Pod, WorkloadId};
-use cluster::{Cluster, cluster, menu, pod, requests, room_for};
+use cluster::{Cluster, cluster, menu, pod, preempting, requests, room_for};
 use cut::Scope;
 use desk::Differing;
 use judge::{Judge, Verdict};
@@ -82,8 +82,7 @@ fn bare(mut plan: Plan) -> Plan {
 
 #[test]
 fn a_session_takes_the_cold_plan_up_as_it_is() {
-    for seed in 0..cases(40) {
-        let cluster = cluster(seed);
+    for (seed, cluster) in (0..cases(40)).flat_map(|seed| [(seed, cluster(seed)), (seed, preempting(seed))]) {
         let (mut session, plan) = begin(&cluster);
         assert_eq!(bare(session.plan()), bare(plan.clone()), "seed {seed}");
         let cost = session.certificate().cost;
@@ -95,9 +94,8 @@ fn a_session_takes_the_cold_plan_up_as_it_is() {
 
 #[test]
 fn after_every_change_the_whole_checker_says_what_the_session_says() {
-    let (mut judged, mut sound, mut infeasible) = (0, 0, 0);
-    for seed in 0..cases(40) {
-        let cluster = cluster(seed);
+    let (mut judged, mut sound, mut infeasible, mut stopping) = (0, 0, 0, 0);
+    for (seed, cluster) in (0..cases(40)).flat_map(|seed| [(seed, cluster(seed)), (seed, preempting(seed))]) {
         let (mut session, mut plan) = begin(&cluster);
         let mut rng = Pcg64Mcg::seed_from_u64(seed ^ 0xa5a5);
         for step in 0..12 {
@@ -117,16 +115,17 @@ fn after_every_change_the_whole_checker_says_what_the_session_says() {
             judged += 1;
             sound += usize::from(certificate.feasible);
             infeasible += usize::from(!certificate.feasible);
+            stopping += usize::from(!now.preempted.is_empty());
         }
     }
     assert!(sound * 10 > judged * 5, "{sound} of {judged} plans are feasible, {infeasible} are not");
+    assert!(stopping * 20 > judged, "{stopping} of {judged} plans stop pods for others");
 }
 
 #[test]
 fn the_bound_of_a_changed_cluster_is_below_the_cost_of_a_plan_from_scratch() {
     let mut ratios: Vec<f64> = Vec::new();
-    for seed in 0..cases(20) {
-        let cluster = cluster(seed);
+    for (seed, cluster) in (0..cases(20)).flat_map(|seed| [(seed, cluster(seed)), (seed, preempting(seed))]) {
         let (mut session, _) = begin(&cluster);
         let mut rng = Pcg64Mcg::seed_from_u64(seed ^ 0x5a5a);
         for step in 0..6 {

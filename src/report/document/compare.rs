@@ -53,6 +53,8 @@ pub struct Comparison {
     pub unplaced_pods: Pair<usize>,
     /// Running pods that move.
     pub moves: Pair<usize>,
+    /// Running pods that are stopped to make room for others.
+    pub preempted_pods: Pair<usize>,
     /// Rules that bind: what one unit more would save an hour, `null` where it does not bind.
     pub rules: Vec<RuleDifference>,
     /// What the checker found broken in one plan only.
@@ -128,6 +130,7 @@ impl Comparison {
             stopped: Pair::of(first.certificate.stopped, second.certificate.stopped),
             unplaced_pods: Pair::of(first.unplaced_pods(), second.unplaced_pods()),
             moves: Pair::of(moves(first), moves(second)),
+            preempted_pods: Pair::of(first.preempted.len(), second.preempted.len()),
             rules: rules(first, second),
             violations: violations(first, second),
             workloads: workloads(first, second),

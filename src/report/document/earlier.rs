@@ -13,6 +13,7 @@ impl From<PlanDocument> for EarlierPlan {
             nodes: document.nodes.into_iter().map(node).collect(),
             placements: document.placements,
             removals: document.removals,
+            preempted: document.preempted,
         }
     }
 }

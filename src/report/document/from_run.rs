@@ -25,6 +25,7 @@ pub(super) fn document(run: &Run) -> PlanDocument {
         nodes: plan.nodes.iter().map(|n| node(n, &run.outlook)).collect(),
         placements: plan.placements.clone(),
         removals: plan.removals.clone(),
+        preempted: plan.preempted.clone(),
         unplaced: plan.unplaced.clone(),
         pending: plan.pending.clone(),
         binding: plan.binding.iter().map(binding).collect(),

@@ -27,7 +27,7 @@ pub use self::schedule::{InstantDocument, NodeChangeDocument, ReplicasDocument, 
 pub use self::steps::{ActionDocument, DeferredDocument, StepsDocument, WaveDocument};
 use crate::domain::earlier::Kept;
 use crate::domain::outlook::LeadTime;
-use crate::domain::plan::{Binding, Conflict, CostParts, NodeState, Placement, Removal, Stopped, Unplaced};
+use crate::domain::plan::{Binding, Conflict, CostParts, NodeState, Placement, Preempted, Removal, Stopped, Unplaced};
 use crate::domain::{CapacityType, PriceSource, Run};
 
 /// The `apiVersion` of every document.
@@ -66,6 +66,9 @@ pub struct PlanDocument {
     /// Running pods that go because their workload shrinks.
     #[serde(default)]
     pub removals: Vec<Removal>,
+    /// Running pods that are stopped to make room for others of higher priority; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preempted: Vec<Preempted>,
     /// Pods that have no node when the plan is done.
     pub unplaced: Vec<Unplaced>,
     /// Pods that have no node now, and why, whatever the plan does with them.

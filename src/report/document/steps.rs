@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantities::Quantities;
 use crate::domain::WorkloadId;
+use crate::domain::plan::Preemptor;
 use crate::domain::steps::{Action, Deferred, Steps, Wave};
 
 /// Waves in order, and what is held back.
@@ -91,6 +92,17 @@ pub enum ActionDocument {
         /// To.
         to_node: String,
     },
+    /// Evict a pod whose successor waits, to make room for one of higher priority.
+    Preempt {
+        /// Namespace.
+        namespace: String,
+        /// Pod.
+        pod: String,
+        /// The node it leaves.
+        node: String,
+        /// Who comes there in a later wave.
+        by: Preemptor,
+    },
     /// Take no new pods.
     Cordon {
         /// Node.
@@ -115,6 +127,7 @@ impl From<&Action> for ActionDocument {
             }
             Action::Bind { namespace, pod, node } => Self::Bind { namespace, pod, node },
             Action::Move { namespace, pod, from, to } => Self::Move { namespace, pod, from_node: from, to_node: to },
+            Action::Preempt { namespace, pod, node, by } => Self::Preempt { namespace, pod, node, by },
             Action::Cordon { node } => Self::Cordon { node },
             Action::RemoveNode { node } => Self::RemoveNode { node },
         }
@@ -151,5 +164,12 @@ impl StepsDocument {
     pub fn moves(&self) -> usize {
         let actions = self.waves.iter().flat_map(|wave| &wave.actions);
         actions.filter(|action| matches!(action, ActionDocument::Move { .. })).count()
+    }
+
+    /// Pods that are evicted to make room for others.
+    #[must_use]
+    pub fn preemptions(&self) -> usize {
+        let actions = self.waves.iter().flat_map(|wave| &wave.actions);
+        actions.filter(|action| matches!(action, ActionDocument::Preempt { .. })).count()
     }
 }

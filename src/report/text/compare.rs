@@ -43,7 +43,7 @@ fn section(out: &mut Vec<String>, title: &str, lines: Vec<String>, style: Style)
 type Row = (&'static str, String, String, String);
 
 fn costs(comparison: &Comparison) -> Vec<String> {
-    let Comparison { cost, bound_per_hour, gap, feasible, unplaced_pods, moves, .. } = comparison;
+    let Comparison { cost, bound_per_hour, gap, feasible, unplaced_pods, moves, preempted_pods, .. } = comparison;
     let amount = |name, part: &dyn Fn(&CostParts) -> f64| priced(name, part(&cost.first), part(&cost.second));
     let pods = |name, pair: &Pair<usize>| (name, count(pair.first), count(pair.second), String::new());
     let yes = |yes: bool| if yes { "yes" } else { "NO" }.to_owned();
@@ -59,6 +59,7 @@ fn costs(comparison: &Comparison) -> Vec<String> {
         ("every rule holds", yes(feasible.first), yes(feasible.second), String::new()),
         pods("pods without a node", unplaced_pods),
         pods("pods that move", moves),
+        pods("pods stopped for others", preempted_pods),
     ];
     table(["COST AN HOUR", "FIRST", "SECOND", "CHANGE"], &rows.map(|(name, a, b, c)| [name.to_owned(), a, b, c]))
 }

@@ -298,6 +298,10 @@ fn concerns(document: &PlanDocument, workload: &WorkloadDocument, action: &Actio
             .placements
             .iter()
             .any(|p| p.namespace == *namespace && p.pod == *pod && belongs(workload, &p.namespace, &p.workload)),
+        ActionDocument::Preempt { namespace, pod, by, .. } => document.preempted.iter().any(|p| {
+            p.namespace == *namespace && p.pod == *pod && belongs(workload, &p.namespace, &p.workload)
+                || p.by == *by && belongs(workload, &by.namespace, &by.workload)
+        }),
         ActionDocument::AddNode { .. } | ActionDocument::Cordon { .. } | ActionDocument::RemoveNode { .. } => false,
     }
 }

@@ -33,6 +33,7 @@ pub fn plan_table(document: &PlanDocument, width: usize, style: Style, wide: boo
     }
     out.extend(purchases(document, width));
     out.extend(pending(document, width, style, wide));
+    out.extend(preempted(document, width, style, wide));
     out.extend(unplaced(document, width, style, wide));
     out.push(String::new());
     out.extend(packing(document, width, style));
@@ -287,6 +288,27 @@ fn pending(document: &PlanDocument, width: usize, style: Style, wide: bool) -> V
         style,
         wide,
     )
+}
+
+/// Running pods that wait in the end because others came.
+fn preempted(document: &PlanDocument, width: usize, style: Style, wide: bool) -> Vec<String> {
+    let pods = &document.preempted;
+    if pods.is_empty() {
+        return Vec::new();
+    }
+    let verb = if pods.len() == 1 { "is" } else { "are" };
+    let title = format!("{} {verb} stopped to make room for more important ones:", counted(pods.len(), "pod"));
+    let mut out = vec![String::new(), style.alarm(&title)];
+    let limit = if wide { usize::MAX } else { 5 };
+    for pod in pods.iter().take(limit) {
+        let lines = wrapped(&prose::preempted(pod), width - 4).into_iter().enumerate();
+        out.extend(lines.map(|(i, line)| format!("{}{line}", if i == 0 { "  " } else { "    " })));
+    }
+    if pods.len() > limit {
+        let rest = counted(pods.len() - limit, "pod");
+        out.push(style.dim(&format!("  and {rest} more (-o wide shows them).")));
+    }
+    out
 }
 
 fn unplaced(document: &PlanDocument, width: usize, style: Style, wide: bool) -> Vec<String> {

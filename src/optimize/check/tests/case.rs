@@ -189,6 +189,7 @@ impl Case {
             nodes: vec![node_plan("a", "z1", NodeState::Keep), node_plan("b", "z2", NodeState::Keep)],
             placements,
             removals: Vec::new(),
+            preempted: Vec::new(),
             unplaced: Vec::new(),
             pending: Vec::new(),
             binding: Vec::new(),

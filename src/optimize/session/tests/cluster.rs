@@ -7,7 +7,7 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::domain::catalog::{CapacityType, Catalog, NodeOffer, PriceSource};
 use crate::domain::menu::{Basis, DeclaredReason, Menu, MenuEntry};
-use crate::domain::policy::{Costs, DisruptionLimits, Objective, Planning, Policy, Spread, Target};
+use crate::domain::policy::{Costs, DisruptionLimits, Objective, Planning, Policy, Preemption, Spread, Target};
 use crate::domain::quota::ResourceQuota;
 use crate::domain::resources::{CPU, MEMORY, PODS, Resources};
 use crate::domain::rules::{
@@ -82,6 +82,29 @@ pub(super) fn cluster(seed: u64) -> Cluster {
     gang(&mut rng, &mut snapshot);
     claims(&mut rng, &mut snapshot);
     Cluster { snapshot, catalog: catalog(&mut rng, zones), policy, menus }
+}
+
+/// The same where nodes are nearly full and none can be bought or given back, workloads are not equally important, and running pods may
+/// be stopped.
+pub(super) fn preempting(seed: u64) -> Cluster {
+    let mut cluster = cluster(seed);
+    let mut rng = Pcg64Mcg::seed_from_u64(seed ^ 0x0924);
+    for template in &mut cluster.snapshot.templates {
+        template.priority = pick(&mut rng, &[0, 1000, 5000]);
+    }
+    for node in &mut cluster.snapshot.nodes {
+        let mut room = requests(rng.random_range(0..4), rng.random_range(0..4));
+        for pod in cluster.snapshot.pods.iter().filter(|pod| pod.node.as_deref() == Some(&node.name)) {
+            room.add(&cluster.snapshot.templates[pod.template].requests);
+        }
+        room.set(PODS, 20);
+        node.allocatable = room;
+    }
+    let disruption = &mut cluster.policy.disruption;
+    disruption.preemption = Preemption::LowerPriority;
+    (disruption.add_nodes, disruption.remove_nodes) = (false, false);
+    disruption.max_moves = Amount::Percent(60);
+    cluster
 }
 
 fn node(rng: &mut Pcg64Mcg, number: usize, zones: usize) -> Node {
@@ -306,6 +329,7 @@ fn policy(rng: &mut Pcg64Mcg) -> Policy {
             max_waves: 3,
             remove_nodes: rng.random_bool(0.9),
             add_nodes: rng.random_bool(0.9),
+            preemption: Preemption::Never,
         },
         planning: Planning {
             step_ms: 60_000,

@@ -363,6 +363,7 @@ fn wave_summary(actions: &[ActionDocument], at_least_seconds: f64) -> String {
         tell("resizing", |a| matches!(a, ActionDocument::Resize { .. })),
         tell("placement", |a| matches!(a, ActionDocument::Bind { .. })),
         tell("move", |a| matches!(a, ActionDocument::Move { .. })),
+        tell("preemption", |a| matches!(a, ActionDocument::Preempt { .. })),
         tell("cordon", |a| matches!(a, ActionDocument::Cordon { .. })),
         tell("removal", |a| matches!(a, ActionDocument::RemoveNode { .. })),
     ]

@@ -139,10 +139,7 @@ fn figures(document: &PlanDocument) -> Vec<Figure> {
             name: "Pods moved",
             before: None,
             value: count(document.steps.moves()),
-            note: match document.policy.max_moves {
-                Some(limit) => format!("of at most {}, in {}", count(limit), counted(waves, "wave")),
-                None => format!("in {}", counted(waves, "wave")),
-            },
+            note: moves_note(document, waves),
             link: "#waves",
         },
         Figure {
@@ -153,6 +150,15 @@ fn figures(document: &PlanDocument) -> Vec<Figure> {
             link: "#undone",
         },
     ]
+}
+
+fn moves_note(document: &PlanDocument, waves: usize) -> String {
+    let waves = counted(waves, "wave");
+    let limit = document.policy.max_moves.map_or_else(String::new, |limit| format!("of at most {}, ", count(limit)));
+    match document.preempted.len() {
+        0 => format!("{limit}in {waves}"),
+        stopped => format!("{limit}in {waves}; {} stopped for others", counted(stopped, "pod")),
+    }
 }
 
 fn quality(run: &Run, document: &PlanDocument) -> Vec<String> {

@@ -47,6 +47,10 @@ impl Undone {
             .map(|p| printable(&format!("{}/{} ×{}: {}", p.namespace, p.workload, p.count, p.reasons.join(" "))));
         let lists = [
             ("What keeps pods out", document.conflict.iter().flat_map(prose::conflict).collect()),
+            (
+                "Pods stopped to make room for more important ones",
+                document.preempted.iter().map(prose::preempted).collect(),
+            ),
             ("Pods without a node now, as the cluster stands", pending.collect()),
             (
                 "Held back for a later plan",
