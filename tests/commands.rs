@@ -512,8 +512,8 @@ fn what_cannot_be_forecast_is_refused_with_its_reason_and_nothing_is_written() {
     write("quote.csv", "series,step,va\"lue\na,0,5\n");
     write("events.yaml", "events:\n- {name: sale}\n");
     write("old.json", r#"{"kind":"PlimsollForecastState","version":1,"stepMs":3600000,"rows":[]}"#);
-    write("cut.json", r#"{"kind":"PlimsollForecastState","version":3,"ste"#);
-    write("minutes.json", r#"{"kind":"PlimsollForecastState","version":3,"stepMs":60000,"rows":[]}"#);
+    write("cut.json", r#"{"kind":"PlimsollForecastState","version":4,"ste"#);
+    write("minutes.json", r#"{"kind":"PlimsollForecastState","version":4,"stepMs":60000,"rows":[]}"#);
     fs::write(folder.path().join("cut.parquet"), b"PAR1\x15\x04\x15").unwrap();
     fs::write(folder.path().join("noise.csv"), [0_u8, 159, 146, 150, 255, 0, 7]).unwrap();
     let before = contents(&folder);

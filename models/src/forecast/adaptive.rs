@@ -25,10 +25,17 @@ const WIDENING_KEPT: f64 = 0.8;
 /// out of line together.
 const LONG_BAND: usize = 16;
 const LONG_BAND_STEPS: usize = 8;
+/// Nothing widens a horizon shorter than this part of the shortest season, be it seen in the series or not: one bad hour of a
+/// day is no break. On training parts an hour ahead the widening cost Crane 8 % and `WorldCup98` 2 to 6 % of quantile loss; six hours ahead it costs 2 % and holds 89 %
+/// instead of 86 % at p95 in the worst series.
+const SHORT_HORIZON: usize = 8;
 
 /// Corrections of one series' quantiles, learnt online: after each forecast whose truth has come in, every quantile that
-/// was exceeded too often moves up and every other one down, in proportion (adaptive conformal inference; see
-/// [`ErrorBand`](super::streaming::ErrorBand)). Plain data, so that it can be saved beside the rest of a state.
+/// would now be exceeded too often moves up and every other one down, in proportion (adaptive conformal inference; see
+/// [`ErrorBand`](super::streaming::ErrorBand)). What would now be issued is held against the truth, not what was: forecasts
+/// overlap, and each of four that were issued before the first truth came in would correct the same miss again. On training
+/// parts of the traces a day ahead that cost 1 to 2 % of quantile loss and held no more. Plain data, so that it can be saved
+/// beside the rest of a state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adaptive {
     /// By band of horizons (1, 2–3, 4–7, … steps ahead), then by level, in scales.
@@ -53,23 +60,41 @@ impl Adaptive {
         Self::default()
     }
 
-    /// The outcome with its quantiles corrected; they stay rising and keep to 0 where the history did.
+    /// The outcome with its quantiles widened and corrected; they stay rising and keep to 0 where the history did.
     #[must_use]
     pub fn corrected(&self, outcome: &Outcome) -> Outcome {
+        self.moved(&self.widened(outcome))
+    }
+
+    /// The outcome as wide as the newest errors ask for, its quantiles not yet corrected: what [`Adaptive::observe`] is to
+    /// see of it when its truth has come in.
+    #[must_use]
+    pub fn widened(&self, outcome: &Outcome) -> Outcome {
         let mut out = outcome.clone();
-        let floor = if outcome.non_negative { 0.0 } else { f64::MIN };
         let horizon = outcome.mean.len();
         // What the forecast is wider by on its own account is not put on twice.
         let more = (self.width / outcome.widened).max(1.0);
-        let widths: Vec<f64> = bands(horizon).map(|band| if is_long(&band, horizon) { more } else { 1.0 }).collect();
+        out.widened *= more;
+        for band in bands(horizon).filter(|band| more > 1.0 && is_long(band, horizon)) {
+            for h in band {
+                for quantile in out.quantiles.column_mut(h) {
+                    *quantile += (*quantile - outcome.mean[h]) * (more - 1.0);
+                }
+            }
+        }
+        out
+    }
+
+    /// An outcome, wide as it is to be, with its quantiles moved.
+    fn moved(&self, outcome: &Outcome) -> Outcome {
+        let mut out = outcome.clone();
+        let floor = if outcome.non_negative { 0.0 } else { f64::MIN };
         for (h, mut column) in out.quantiles.columns_mut().into_iter().enumerate() {
             let corrections = self.bands.get(band(h));
-            let width = widths[band(h)];
             let mut before = floor;
             for (l, quantile) in column.iter_mut().enumerate() {
                 let correction = corrections.and_then(|c| c.get(l)).copied().unwrap_or(0.0);
-                let widened = *quantile + (*quantile - outcome.mean[h]) * (width - 1.0);
-                before = (widened + correction * width * outcome.scale[h]).clamp(before, f64::MAX);
+                before = (*quantile + correction * outcome.scale[h]).clamp(before, f64::MAX);
                 *quantile = before;
             }
         }
@@ -83,11 +108,16 @@ impl Adaptive {
         out
     }
 
-    /// Learns from an issued forecast (as [`Adaptive::corrected`] gave it, at these levels) and what has followed so far.
-    /// `truth` may hold gaps. A forecast may be shown again as its truth grows: its first `taught` steps were there before.
-    pub fn observe(&mut self, issued: &Outcome, levels: &[f64], truth: &[f64], taught: usize) {
-        let horizon = issued.mean.len();
+    /// Learns from a forecast (as [`Adaptive::widened`] gave it when it was issued, at these levels) and what has followed so
+    /// far. `truth` may hold gaps. A forecast may be shown again as its truth grows: its first `taught` steps were there before.
+    pub fn observe(&mut self, widened: &Outcome, levels: &[f64], truth: &[f64], taught: usize) {
+        let horizon = widened.mean.len();
         let now = |steps: usize| steps <= truth.len() && steps > taught;
+        if !bands(horizon).any(|band| now(band.end)) && !now(widened.lead_steps) {
+            return;
+        }
+        let issued = self.moved(widened);
+        let may_widen = horizon * SHORT_HORIZON >= widened.cycle;
         for (b, band) in bands(horizon).enumerate().filter(|(_, band)| now(band.end)) {
             if self.bands.len() <= b {
                 self.bands.resize(b + 1, vec![0.0; levels.len()]);
@@ -97,7 +127,7 @@ impl Adaptive {
                 learn(correction, STEP, level, measured.map(|h| truth[h] <= issued.quantiles[[l, h]]));
             }
             let sizes = band.clone().map(|h| (truth[h] - issued.mean[h]).abs() / issued.scale[h]);
-            if let Some(size) = super::scores::mean(sizes).filter(|_| is_long(&band, horizon)) {
+            if let Some(size) = super::scores::mean(sizes).filter(|_| may_widen && is_long(&band, horizon)) {
                 let kept = 1.0 + (self.width - 1.0) * WIDENING_KEPT;
                 self.width = (size / ORDINARY).max(kept).clamp(1.0, MOST_WIDTH);
             }
@@ -129,7 +159,8 @@ pub struct Deployment {
 struct Pending {
     start: usize,
     taught: usize,
-    issued: Outcome,
+    /// As wide as it was issued, not corrected.
+    widened: Outcome,
 }
 
 impl Deployment {
@@ -137,15 +168,16 @@ impl Deployment {
     /// have held so far. Calls must come in the order of time, with outcomes of the same levels and horizon.
     pub fn issue(&mut self, outcome: &Outcome, levels: &[f64], known: &[f64]) -> Outcome {
         let (start, horizon) = (known.len(), outcome.mean.len());
-        for Pending { start: made, taught, issued } in &mut self.pending {
+        for Pending { start: made, taught, widened } in &mut self.pending {
             let reached = (start - *made).min(horizon);
-            self.adaptive.observe(issued, levels, &known[*made..*made + reached], *taught);
+            self.adaptive.observe(widened, levels, &known[*made..*made + reached], *taught);
             *taught = reached;
         }
         self.pending.retain(|pending| pending.taught < horizon);
-        let issued = self.adaptive.corrected(outcome);
+        let widened = self.adaptive.widened(outcome);
+        let issued = self.adaptive.moved(&widened);
         if self.pending.last().is_none_or(|last| start - last.start >= horizon.div_ceil(MOST_PENDING)) {
-            self.pending.push(Pending { start, taught: 0, issued: issued.clone() });
+            self.pending.push(Pending { start, taught: 0, widened });
         }
         issued
     }
@@ -216,7 +248,7 @@ mod tests {
                 peaks += f64::from(u8::from(truth[..3].iter().all(|v| *v <= now.peak[2])));
                 count += 1.0;
             }
-            adaptive.observe(&now, &levels, &truth, 0);
+            adaptive.observe(&plain, &levels, &truth, 0);
             assert!(now.quantiles.columns().into_iter().all(|c| c[0] <= c[1] && c[1] <= c[2]));
         }
         for (below, level) in below.iter().zip(levels) {
@@ -253,6 +285,34 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_hour_of_a_day_in_minutes_widens_nothing() {
+        let levels = [0.1, 0.9];
+        let hour = issued(&levels, 60);
+        let off: Vec<f64> = hour.mean.iter().zip(&hour.scale).map(|(m, s)| m + 12.0 * s).collect();
+        let width = |cycle: usize| {
+            let mut adaptive = Adaptive::new();
+            adaptive.observe(&Outcome { cycle, ..hour.clone() }, &levels, &off, 0);
+            adaptive.width
+        };
+        assert!((width(1440) - 1.0).abs() < 1e-12);
+        assert!(width(24) > 5.0 && width(480) > 5.0 && width(1) > 5.0);
+    }
+
+    #[test]
+    fn forecasts_that_overlap_mend_a_miss_once() {
+        let levels = [0.5];
+        let plain = issued(&levels, 6);
+        // A tenth of a scale above the median, which one step of half a scale more than mends.
+        let truth: Vec<f64> = (0..6).map(|h| plain.quantiles[[0, h]] + 0.1 * plain.scale[h]).collect();
+        let mut adaptive = Adaptive::new();
+        let widened = adaptive.widened(&plain);
+        for _ in 0..MOST_PENDING {
+            adaptive.observe(&widened, &levels, &truth, 0);
+            assert!(adaptive.bands.iter().all(|band| (0.0..=0.5 * STEP).contains(&band[0])), "{:?}", adaptive.bands);
+        }
+    }
+
+    #[test]
     fn a_deployment_learns_what_its_forecasts_would_teach_one_by_one() {
         let levels = [0.1, 0.5, 0.9];
         let plain = issued(&levels, 6);
@@ -263,7 +323,7 @@ mod tests {
         for start in (100..194).step_by(6) {
             let now = adaptive.corrected(&plain);
             assert_eq!(deployment.issue(&plain, &levels, &values[..start]), now);
-            adaptive.observe(&now, &levels, &values[start..start + 6], 0);
+            adaptive.observe(&plain, &levels, &values[start..start + 6], 0);
         }
         assert_ne!(adaptive.corrected(&plain), plain);
         // Step by step, no more than four wait at once.

@@ -57,6 +57,16 @@ pub enum Seasons {
     Find,
 }
 
+impl Seasons {
+    /// The shortest that is declared or to be tested for.
+    fn shortest_asked(&self) -> Option<usize> {
+        match self {
+            Self::Declared(seasons) | Self::Candidates(seasons) => seasons.iter().copied().filter(|&s| s >= 2).min(),
+            Self::Find => None,
+        }
+    }
+}
+
 /// What is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub origins: usize,
     /// Seasons used, in steps, shortest first.
     pub seasons: Vec<usize>,
+    /// Steps of the shortest season asked about or found, whether the history shows it or not; 1 where none is known.
+    pub cycle: usize,
     /// Members and their weights, largest first.
     pub weights: Vec<(String, f64)>,
     /// Mean absolute scaled error over the held-out windows.

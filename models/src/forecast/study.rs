@@ -241,6 +241,7 @@ impl Study {
             observations: self.facts.observations,
             origins: self.origins,
             seasons: self.seasons.clone(),
+            cycle: settings.seasons.shortest_asked().or(self.seasons.first().copied()).unwrap_or(1),
             weights: self.weights.clone(),
             mase: self.scores[0],
             mase_seasonal_naive: self.scores[1],

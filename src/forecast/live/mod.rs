@@ -283,7 +283,7 @@ mod tests {
         let text = live.to_json();
         let load = |text: &str| Live::from_json(text, &wanted()).map(|_| ()).unwrap_err();
         assert!(matches!(load(&text[..text.len() / 2]), LiveError::Damaged(_)));
-        let other = text.replace("State\",\"version\":3", "State\",\"version\":9");
+        let other = text.replace("State\",\"version\":4", "State\",\"version\":9");
         assert_eq!(load(&other), LiveError::Version { found: 9 });
         assert!(matches!(load(&text.replace("\"season\":24", "\"season\":23")), LiveError::Damaged(_)));
         assert!(matches!(load("{}"), LiveError::Damaged(_)));

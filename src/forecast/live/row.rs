@@ -43,11 +43,13 @@ pub(super) struct Errors {
     pub(super) peak_scale: f64,
     /// How many times as wide as usual it is.
     pub(super) widened: f64,
+    /// Steps of the shortest season asked about or found.
+    pub(super) cycle: usize,
     /// Whether no quantile is below 0.
     pub(super) non_negative: bool,
 }
 
-/// A forecast as it was given out, corrections included.
+/// A forecast that was given out: as wide as it was then, without the corrections.
 #[derive(Debug, Clone)]
 pub(super) struct Issued {
     pub(super) start_ms: i64,
@@ -116,7 +118,7 @@ impl Row {
         let apart_ms = heavy.forecast.step_ms * horizon.div_ceil(MOST_PENDING) as i64;
         let is_time = self.pending.last().is_none_or(|last| start_ms - last.start_ms >= apart_ms);
         if is_time && self.pending.len() <= MOST_PENDING {
-            let mut outcome = self.adaptive.corrected(&heavy.outcome());
+            let mut outcome = self.adaptive.widened(&heavy.outcome());
             outcome.mean.truncate(horizon);
             outcome.scale.truncate(horizon);
             outcome.quantiles = outcome.quantiles.slice(s![.., ..horizon.min(outcome.quantiles.ncols())]).to_owned();
@@ -201,8 +203,8 @@ impl Row {
 
 impl Heavy {
     pub(super) fn new(outcome: Outcome, about: &SeriesRow, steps_before: usize, asked: &Asked<'_>) -> Self {
-        let Outcome { ref scale, peak_scale, widened, non_negative, .. } = outcome;
-        let errors = Errors { scale: scale.clone(), peak_scale, widened, non_negative };
+        let Outcome { ref scale, peak_scale, widened, cycle, non_negative, .. } = outcome;
+        let errors = Errors { scale: scale.clone(), peak_scale, widened, cycle, non_negative };
         Self { forecast: super::saved::short(to_forecast(about, steps_before, outcome, asked)), errors }
     }
 
@@ -237,6 +239,7 @@ pub(super) fn bare(
         observations: 0,
         origins: 0,
         seasons: Vec::new(),
+        cycle: errors.cycle,
         weights: Vec::new(),
         mase: None,
         mase_seasonal_naive: None,

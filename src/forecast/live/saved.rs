@@ -12,7 +12,7 @@ use crate::domain::{Forecast, Signal, Subject};
 
 const KIND: &str = "PlimsollForecastState";
 /// Version of the saved form; raised whenever its meaning changes.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -72,6 +72,7 @@ struct SavedPaths {
     scale: String,
     peak_scale: String,
     widened: String,
+    cycle: usize,
     non_negative: bool,
 }
 
@@ -307,6 +308,7 @@ impl SavedPaths {
             scale: written(&outcome.scale),
             peak_scale: written(&[outcome.peak_scale]),
             widened: written(&[outcome.widened]),
+            cycle: outcome.cycle,
             non_negative: outcome.non_negative,
         }
     }
@@ -320,7 +322,8 @@ impl SavedPaths {
         match (quantiles, &peak_scale[..]) {
             (Ok(quantiles), &[peak_scale]) if peak.len() == levels.len() && scale.len() == mean.len() && lead_fits => {
                 let widened = width(&self.widened)?;
-                let errors = Errors { scale, peak_scale, widened, non_negative: self.non_negative };
+                let (cycle, non_negative) = (self.cycle, self.non_negative);
+                let errors = Errors { scale, peak_scale, widened, cycle, non_negative };
                 Ok((levels, bare(mean, quantiles, peak, self.lead_steps, &errors)))
             }
             _ => Err("the numbers of a forecast don't fit together".to_owned()),
@@ -343,7 +346,8 @@ impl From<&Heavy> for SavedHeavy {
 impl SavedHeavy {
     fn read(self, subject: Subject, signal: Signal, step_ms: i64) -> Result<Heavy, String> {
         let (levels, outcome) = self.paths.read()?;
-        let Outcome { mean, quantiles, peak, lead_steps, scale, peak_scale, widened, non_negative, .. } = outcome;
+        let Outcome { mean, quantiles, peak, lead_steps, scale, peak_scale, widened, cycle, non_negative, .. } =
+            outcome;
         let start_ms = self.paths.start_ms;
         let (trust, marks, effects) = (self.trust, self.marks, self.effects);
         Ok(Heavy {
@@ -361,7 +365,7 @@ impl SavedHeavy {
                 marks,
                 effects,
             },
-            errors: Errors { scale, peak_scale, widened, non_negative },
+            errors: Errors { scale, peak_scale, widened, cycle, non_negative },
         })
     }
 }

@@ -34,6 +34,31 @@ pub(super) fn contents(problem: &PackingProblem, kind: usize, left: &[u32]) -> V
     all
 }
 
+proptest! {
+    #[test]
+    fn the_fullest_content_fits_and_is_worth_most(
+        capacity in (1_i64..12, 1_i64..12),
+        items in proptest::collection::vec((1_i64..6, 0_i64..6, 0_u32..4, 1_u32..50), 1..5),
+        alone in 0_usize..5,
+    ) {
+        let mut kind = bin(&[capacity.0, capacity.1], 0);
+        kind.at_most = (0..items.len()).map(|index| if index == alone { 1 } else { u32::MAX }).collect();
+        let counts: Vec<u32> = items.iter().map(|(.., count, _)| *count).collect();
+        let worth: Vec<f64> = items.iter().map(|(.., worth)| f64::from(*worth)).collect();
+        let items = items.iter().map(|(a, b, count, _)| item(&[*a, *b], *count)).collect();
+        let problem = PackingProblem { items, bins: vec![kind] };
+        let value = |content: &[u32]| content.iter().zip(&worth).map(|(n, worth)| f64::from(*n) * worth).sum::<f64>();
+        let all = contents(&problem, 0, &counts);
+        let most = all.iter().map(|content| value(content)).fold(0.0, f64::max);
+        let mut found = vec![0; problem.items.len()];
+        for (item, count) in fullest(&problem, &worth, &counts, 10_000) {
+            found[item] = count;
+        }
+        prop_assert!(all.contains(&found), "{found:?} does not fit");
+        prop_assert!((value(&found) - most).abs() < 1e-9, "{found:?} is worth {}, not {most}", value(&found));
+    }
+}
+
 /// No quota: how many were taken need not be known.
 const UNLIMITED: u32 = u32::MAX;
 
