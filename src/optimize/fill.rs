@@ -68,7 +68,7 @@ impl Knapsacks {
         let worth = worth.collect();
         let size = |demand: &&[i64]| asked.iter().map(|r| demand[*r].max(0)).collect();
         let items = demands.iter().map(|demand| Item { size: size(demand), count: 0, unplaced_price: 0 }).collect();
-        Self { items, worth, asked, kinds }
+        Self { kinds, items, worth, asked }
     }
 
     /// Puts the pods on the node that fill it best; whether any came.
