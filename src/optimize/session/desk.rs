@@ -17,6 +17,10 @@ use super::scope::Rules;
 /// Options of a workload that are tried: those that the prices say are best, and the one that changes nothing.
 const MOST_OPTIONS: usize = 8;
 
+/// Pods placed for them in all, beyond which only so many options are tried: each takes as long as its workload is large.
+const MOST_PODS: usize = 800;
+const LEAST_OPTIONS: usize = 2;
+
 /// What trying takes of a session.
 pub(super) struct Desk<'s> {
     pub(super) held: &'s Held,
@@ -84,7 +88,14 @@ impl Desk<'_> {
             self.bound.option_costs(state.instance, group).into_iter().zip(0..).collect();
         options.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let still = unchanged(state.instance)[group];
-        let mut tried: Vec<usize> = options.into_iter().take(MOST_OPTIONS).map(|(_, option)| option).collect();
+        let facts = &state.instance.groups[group];
+        let mut pods = 0;
+        let mut affordable = |(number, option): (usize, usize)| {
+            pods += facts.pods.len().max(facts.options[option].replicas as usize);
+            (number < LEAST_OPTIONS || pods <= MOST_PODS).then_some(option)
+        };
+        let best = options.into_iter().take(MOST_OPTIONS).map(|(_, option)| option).enumerate();
+        let mut tried: Vec<usize> = best.map_while(&mut affordable).collect();
         if !tried.contains(&still) {
             tried.push(still);
         }
