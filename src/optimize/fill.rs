@@ -25,19 +25,13 @@ pub(super) type Lots = BTreeMap<Kind, Vec<usize>>;
 /// Fills the nodes, those with least room first, with pods of the lots, as far as every rule lets them on. The most important
 /// pods come to all nodes before any others.
 pub(super) fn fill(occupancy: &mut Occupancy<'_>, nodes: &[usize], lots: &mut Lots) {
-    let templates = &occupancy.instance.snapshot.templates;
     let mut by_priority: BTreeMap<Reverse<i32>, Vec<Kind>> = BTreeMap::new();
     for kind in lots.iter().filter(|(_, pods)| !pods.is_empty()).map(|(kind, _)| *kind) {
-        let priority = templates.get(kind.1).map_or(0, |template| template.priority);
-        by_priority.entry(Reverse(priority)).or_default().push(kind);
+        by_priority.entry(Reverse(occupancy.instance.priority(kind.1))).or_default().push(kind);
     }
     for kinds in by_priority.into_values() {
-        let knapsacks = Knapsacks::new(occupancy, kinds, lots);
-        let room = |node: &usize| {
-            let free: Vec<i64> = occupancy.nodes[*node].free.iter().map(|free| (*free).max(0)).collect();
-            occupancy.size_of(&free)
-        };
-        let mut order: Vec<(f64, usize)> = nodes.iter().map(|node| (room(node), *node)).collect();
+        let mut knapsacks = Knapsacks::new(occupancy, kinds, lots);
+        let mut order: Vec<(f64, usize)> = nodes.iter().map(|node| (occupancy.room_of(*node), *node)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         for (_, node) in order {
             // Rules may let fewer on than there is room for; others take their places.
@@ -49,7 +43,8 @@ pub(super) fn fill(occupancy: &mut Occupancy<'_>, nodes: &[usize], lots: &mut Lo
 /// Kinds of pod as items of knapsacks.
 struct Knapsacks {
     kinds: Vec<Kind>,
-    items: Vec<Item>,
+    /// Their items, and the node that is filled.
+    problem: PackingProblem,
     worth: Vec<f64>,
     /// Resources that any of them asks for.
     asked: Vec<usize>,
@@ -68,11 +63,11 @@ impl Knapsacks {
         let worth = worth.collect();
         let size = |demand: &&[i64]| asked.iter().map(|r| demand[*r].max(0)).collect();
         let items = demands.iter().map(|demand| Item { size: size(demand), count: 0, unplaced_price: 0 }).collect();
-        Self { kinds, items, worth, asked }
+        Self { kinds, problem: PackingProblem { items, bins: Vec::new() }, worth, asked }
     }
 
     /// Puts the pods on the node that fill it best; whether any came.
-    fn pack(&self, occupancy: &mut Occupancy<'_>, node: usize, lots: &mut Lots) -> bool {
+    fn pack(&mut self, occupancy: &mut Occupancy<'_>, node: usize, lots: &mut Lots) -> bool {
         let capacity: Vec<i64> = self.asked.iter().map(|r| occupancy.nodes[node].free[*r].max(0)).collect();
         let admits = |occupancy: &Occupancy<'_>, pod: usize| {
             occupancy.wish(pod).is_some_and(|wish| occupancy.admits(&wish, node))
@@ -85,12 +80,11 @@ impl Knapsacks {
                 Some(_) => u32::MAX,
             }
         };
-        let at_most: Vec<u32> = self.kinds.iter().zip(&self.items).map(limit).collect();
+        let at_most: Vec<u32> = self.kinds.iter().zip(&self.problem.items).map(limit).collect();
         let counts: Vec<u32> = self.kinds.iter().map(|kind| lots[kind].len() as u32).collect();
-        let bins = vec![BinType { capacity, price: 0, available: Some(1), at_most }];
-        let problem = PackingProblem { items: self.items.clone(), bins };
+        self.problem.bins = vec![BinType { capacity, price: 0, available: Some(1), at_most }];
         let mut any = false;
-        for (item, count) in fullest(&problem, &self.worth, &counts, SEARCHED) {
+        for (item, count) in fullest(&self.problem, &self.worth, &counts, SEARCHED) {
             let Some(pods) = lots.get_mut(&self.kinds[item]) else { continue };
             for _ in 0..count {
                 let Some(pod) = pods.pop_if(|pod| admits(occupancy, *pod)) else { break };

@@ -229,7 +229,7 @@ fn fill_pools(occupancy: &mut Occupancy<'_>, pool_of: &[usize], short: &mut BTre
         fill(occupancy, nodes, &mut own);
         for (kind, left) in own {
             if let Some(share) = kind.0.and_then(|group| short.get_mut(&group)?.get_mut(pool)) {
-                *share -= before.get(&kind).map_or(0.0, |before| (before - left.len()) as f64);
+                *share -= (before[&kind] - left.len()) as f64;
             }
             lots.entry(kind).or_default().extend(left);
         }

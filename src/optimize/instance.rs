@@ -194,10 +194,15 @@ impl<'a> Instance<'a> {
         Self { snapshot, policy, resources, groups, pods, sites, standing, shapes, limits, quotas, preference_price }
     }
 
+    /// Priority of the template's pods.
+    pub(super) fn priority(&self, template: usize) -> i32 {
+        self.snapshot.templates.get(template).map_or(0, |t| t.priority)
+    }
+
     /// Price an hour of leaving a pod of the template without a node.
     pub(super) fn unplaced_price(&self, template: usize) -> f64 {
-        let priority = self.snapshot.templates.get(template).map_or(0, |t| t.priority);
-        self.policy.costs.unplaced_per_hour * (1.0 + (f64::from(priority.max(0)) / 1000.0).min(1000.0))
+        let priority = f64::from(self.priority(template).max(0));
+        self.policy.costs.unplaced_per_hour * (1.0 + (priority / 1000.0).min(1000.0))
     }
 
     /// Price an hour of moving one pod that reserves `demand`.

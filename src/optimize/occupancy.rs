@@ -555,6 +555,12 @@ impl<'a> Occupancy<'a> {
         })
     }
 
+    /// What is free on the node, measured as a demand is by [`Self::size_of`]; nothing where it is over-committed.
+    pub(super) fn room_of(&self, node: usize) -> f64 {
+        let free: Vec<i64> = self.state.nodes[node].free.iter().map(|free| (*free).max(0)).collect();
+        self.size_of(&free)
+    }
+
     /// Largest share a demand takes of all there is: of the nodes that stand and one of each offer.
     pub(super) fn size_of(&self, demand: &[i64]) -> f64 {
         self.relations.layout.share_of(demand)

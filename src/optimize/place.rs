@@ -85,13 +85,12 @@ fn size(occupancy: &Occupancy<'_>, pod: usize) -> f64 {
 
 /// Waiting pods of workloads: by priority, then size, both falling.
 pub(super) fn in_order(occupancy: &Occupancy<'_>) -> Vec<usize> {
-    let templates = &occupancy.instance.snapshot.templates;
     let mut pods: Vec<(i32, f64, usize)> = occupancy
         .waiting()
         .into_iter()
         .filter(|p| occupancy.pods[*p].group.is_some())
         .map(|p| {
-            let priority = templates.get(occupancy.pods[p].template).map_or(0, |t| t.priority);
+            let priority = occupancy.instance.priority(occupancy.pods[p].template);
             (priority, size(occupancy, p), p)
         })
         .collect();

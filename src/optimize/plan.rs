@@ -325,8 +325,7 @@ pub(super) fn removal(occupancy: &Occupancy<'_>, pod: usize) -> Option<Removal> 
 
 /// Pods that lost their node, sorted, each with the most important pod that came there instead.
 pub(super) fn preempted(occupancy: &Occupancy<'_>, names: &Names) -> Vec<Preempted> {
-    let templates = &occupancy.instance.snapshot.templates;
-    let priority = |pod: usize| templates.get(occupancy.pods[pod].template).map_or(0, |template| template.priority);
+    let priority = |pod: usize| occupancy.instance.priority(occupancy.pods[pod].template);
     let preempted = |pod: usize| {
         let node = occupancy.pods[pod].origin?;
         let came = occupancy.nodes[node].pods.iter().copied().filter(|other| {

@@ -244,7 +244,7 @@ fn price(occupancy: &Occupancy<'_>, pod: usize) -> f64 {
 }
 
 fn priority(occupancy: &Occupancy<'_>, pod: usize) -> i32 {
-    occupancy.instance.snapshot.templates.get(occupancy.pods[pod].template).map_or(0, |template| template.priority)
+    occupancy.instance.priority(occupancy.pods[pod].template)
 }
 
 /// Bought nodes that cost more than some running pod without its node, the dearest first: those with nothing but pods to

@@ -134,12 +134,8 @@ fn receivers(
     most: usize,
     left: &mut BTreeSet<usize>,
 ) -> Vec<usize> {
-    let room = |n: usize| {
-        let free: Vec<i64> = occupancy.nodes[n].free.iter().map(|free| (*free).max(0)).collect();
-        occupancy.size_of(&free)
-    };
     let mut open: Vec<(f64, usize)> =
-        left.iter().filter(|n| occupancy.nodes[**n].open).map(|n| (room(*n), *n)).collect();
+        left.iter().filter(|n| occupancy.nodes[**n].open).map(|n| (occupancy.room_of(*n), *n)).collect();
     open.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let mut receivers: Vec<usize> = open.iter().take(most / 2).map(|(_, n)| *n).collect();
     left.retain(|n| !receivers.contains(n));
